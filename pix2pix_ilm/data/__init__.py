@@ -1,0 +1,1 @@
+"""Files of image pairs, and the batches drawn from them."""

@@ -1,0 +1,1 @@
+"""The networks: normalisation layers, the U-Net generator, the PatchGAN discriminator."""

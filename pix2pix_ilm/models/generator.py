@@ -1,0 +1,171 @@
+"""The U-Net generator of pix2pix.
+
+Source: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial
+Networks", CVPR 2017; layer order and initialisation as in phillipi/pix2pix ``models.lua``.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
+
+DropoutPlacement = Literal["original", "port"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """What defines the U-Net generator."""
+
+    in_channels: int = 3
+    """Channels of the label map (3 for colour, 1 for grey)."""
+    out_channels: int = 3
+    """Channels of the photo (3 for colour, 1 for grey)."""
+    ngf: int = 64
+    """Width of the first layer; the others have 2, 4 and at most 8 times as many channels."""
+    depth: int | None = None
+    """How often the image is halved; unset: as often as takes the training size to 1x1."""
+    norm: NormName = "in"
+    """Normalisation of the generator."""
+    norm_options: NormOptions = field(default_factory=NormOptions)
+    """Group sizes and the like."""
+    dropout: float = 0.5
+    """Dropout probability of the three innermost decoder blocks."""
+    dropout_placement: DropoutPlacement = "original"
+    """original: the three decoder blocks after the bottleneck; port: as in
+    pytorch-CycleGAN-and-pix2pix, one block further out, and fewer in shallow networks."""
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "out_channels"):
+            if getattr(self, name) not in (1, 3):
+                flag = name.replace("_", "-")
+                raise ValueError(
+                    f"--generator.{flag}: expected 1 (grey) or 3 (colour), "
+                    f"found {getattr(self, name)}"
+                )
+        if self.ngf < 1:
+            raise ValueError(f"--generator.ngf: expected at least 1, found {self.ngf}")
+        if not 2 <= self.num_downs <= 10:
+            raise ValueError(f"--generator.depth: expected 2 to 10, found {self.depth}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--generator.dropout: expected 0 to below 1, found {self.dropout}")
+        normalised = self.widths[1:-1] + self.widths[:-1]
+        check_norm("--generator.norm-options", self.norm, self.norm_options, normalised)
+
+    @property
+    def num_downs(self) -> int:
+        """Halvings of the image; 8 (256x256 to 1x1) where depth is unset."""
+        return 8 if self.depth is None else self.depth
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels after each encoder block."""
+        return [self.ngf * min(2**level, 8) for level in range(self.num_downs)]
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of an input must be multiples of this."""
+        return 2**self.num_downs
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether convolutions inside have a bias: not with BatchNorm, as in the reference."""
+        return self.norm != "bn"
+
+    def drops(self, block: int) -> bool:
+        """Whether decoder block 0, 1, ... (the innermost is 0) ends in dropout."""
+        if self.dropout_placement == "original":
+            return block < min(3, self.num_downs - 1)
+        return 1 <= block <= self.num_downs - 5
+
+
+class UNetGenerator(nn.Module):
+    """Encoder and decoder of 4x4 convolutions of stride 2, joined by skips at every size.
+
+    Maps label maps (B, in_channels, H, W) in [-1, 1] to photos (B, out_channels, H, W) in
+    (-1, 1); H and W must be multiples of ``config.size_multiple``. Weights start as N(0, 0.02),
+    biases as 0. The innermost encoder block has no normalisation: it would erase a 1x1 map.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        *outer, innermost = config.widths
+
+        self.encoder = nn.ModuleList()
+        channels = config.in_channels
+        for level, width in enumerate(config.widths):
+            normalised = 0 < level < config.num_downs - 1
+            self.encoder.append(
+                DownBlock(
+                    nn.LeakyReLU(0.2) if level else nn.Identity(),
+                    nn.Conv2d(channels, width, 4, 2, 1, bias=config.has_bias),
+                    self._norm(width) if normalised else nn.Identity(),
+                )
+            )
+            channels = width
+
+        self.decoder = nn.ModuleList()
+        channels = innermost
+        for block, width in enumerate(reversed(outer)):
+            self.decoder.append(
+                UpBlock(
+                    nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=config.has_bias),
+                    self._norm(width),
+                    nn.Dropout(config.dropout) if config.drops(block) else nn.Identity(),
+                )
+            )
+            channels = 2 * width  # the skip of the same size joins
+        self.head = nn.ConvTranspose2d(channels, config.out_channels, 4, 2, 1)
+        self.apply(init_weights)
+
+    def _norm(self, width: int) -> nn.Module:
+        return make_norm(self.config.norm, width, self.config.norm_options)
+
+    def forward(self, label: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
+        skips, x = [], label
+        for down in self.encoder:
+            x = down(x)
+            skips.append(x)
+
+        x = skips.pop()
+        for up in self.decoder:
+            x = torch.cat([skips.pop(), up(x)], dim=1)
+        return torch.tanh(self.head(torch.relu(x)))
+
+
+class DownBlock(nn.Module):
+    """Activation, strided convolution, normalisation: halves the image."""
+
+    def __init__(self, activation: nn.Module, conv: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+        self.conv = conv
+        self.norm = norm
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        return self.norm(self.conv(self.activation(x)))
+
+
+class UpBlock(nn.Module):
+    """ReLU, transposed convolution, normalisation, dropout: doubles the image."""
+
+    def __init__(self, conv: nn.Module, norm: nn.Module, dropout: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+        self.dropout = dropout
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        return self.dropout(self.norm(self.conv(torch.relu(x))))
+
+
+def init_weights(module: nn.Module) -> None:
+    """Initialise a convolution as pix2pix does: weights N(0, 0.02), biases 0."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,257 @@
+"""Instance-level normalisation and its meta version, ILM Norm.
+
+Source: Jia, Chen, Chen, "Instance-Level Meta Normalization", CVPR 2019 (the equation numbers
+below are that paper's).
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Standardization = Literal["instance", "group", "layer"]
+NormName = Literal["none", "bn", "in", "gn", "ln", "ilm-in", "ilm-gn", "ilm-ln"]
+Activation = Callable[[Tensor], Tensor]
+
+NORM_NAMES: tuple[str, ...] = get_args(NormName)
+STANDARDIZATION_OF: dict[str, Standardization] = {"in": "instance", "gn": "group", "ln": "layer"}
+
+
+class ILMNorm2d(nn.Module):
+    """Instance-Level Meta Normalization over instance, group or layer standardisation.
+
+    An auto-encoder reads the mean and variance of every key group of consecutive channels, and
+    predicts from them, per instance, what is added to the learned rescaling parameters.
+    Maps any (B, C, H, W) to the same shape and dtype; statistics are at least float32. A 1x1 map
+    has no variance under instance standardisation, yet its mean reaches the output through the
+    predicted bias.
+
+    Args:
+        num_channels: C.
+        standardization: what shares a mean and variance: each channel ("instance"), each of
+            ``num_groups`` groups of channels ("group"), or all channels ("layer").
+        num_groups: number of groups for "group"; must divide C.
+        key_group_size: K, channels per key group; must divide C. The paper uses 16 for
+            classification and 1 for pix2pix.
+        reduction: the embedding has M = max(N // reduction, 2) entries for N = C / K key groups.
+            The paper does not state M; 16 reproduces every cell of its Table 8.
+        eps: added to the variance in eq. (1).
+        correction: 0 for the paper's biased variance, 1 for the unbiased one of the authors'
+            released code (in both the standardisation and the key features).
+        mean_activation: bounds D_mu; the paper's is tanh (its Table 7 compares others).
+        var_activation: bounds D_gamma; the paper's is sigmoid.
+
+    Raises:
+        ValueError: if a group size does not divide C, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        standardization: Standardization = "instance",
+        num_groups: int = 32,
+        key_group_size: int = 16,
+        reduction: int = 16,
+        eps: float = 1e-5,
+        correction: int = 0,
+        mean_activation: Activation = torch.tanh,
+        var_activation: Activation = torch.sigmoid,
+    ) -> None:
+        super().__init__()
+        if standardization not in STANDARDIZATION_OF.values():
+            raise ValueError(
+                "standardization: expected one of "
+                f"{', '.join(STANDARDIZATION_OF.values())}, found {standardization!r}"
+            )
+        if reduction < 1:
+            raise ValueError(f"reduction: expected at least 1, found {reduction}")
+        check_divides("key_group_size", key_group_size, num_channels)
+        self.num_channels = num_channels
+        self.standardization = standardization
+        self.num_groups = group_count(standardization, num_channels, num_groups)
+        self.key_group_size = key_group_size
+        self.eps = eps
+        self.correction = correction
+        self.mean_activation = mean_activation
+        self.var_activation = var_activation
+
+        num_keys = num_channels // key_group_size  # N
+        embedding = max(num_keys // reduction, 2)  # M
+        self.weight = nn.Parameter(torch.ones(num_channels))  # B_omega
+        self.bias = nn.Parameter(torch.zeros(num_channels))  # B_beta
+        self.encoder = nn.Linear(num_keys, embedding, bias=False)  # W1, shared by mean and variance
+        self.mean_decoder = nn.Linear(embedding, num_keys, bias=False)  # W2
+        self.var_decoder = nn.Linear(embedding, num_keys, bias=False)  # W3
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        with torch.autocast(x.device.type, enabled=False):
+            pixels = x.shape[2] * x.shape[3]
+            moments = channel_moments(x)
+            num_keys = self.num_channels // self.key_group_size
+            key_mean, key_var = pool_moments(*moments, num_keys, pixels, self.correction)
+            mean, var = pool_moments(*moments, self.num_groups, pixels, self.correction)
+            omega, beta = self.rescaling(key_mean, key_var)
+            return standardize_and_rescale(x, mean, var + self.eps, omega, beta)
+
+    def rescaling(
+        self, key_mean: Float[Tensor, "b n"], key_var: Float[Tensor, "b n"]
+    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+        """The rescaling parameters (omega, beta) of each instance from its key features."""
+        mean_embedding = torch.relu(self.encoder(key_mean))  # eq. (4)
+        var_embedding = torch.relu(self.encoder(key_var))
+        mean_decoded = self.mean_activation(self.mean_decoder(mean_embedding))  # eq. (5)
+        var_decoded = self.var_activation(self.var_decoder(var_embedding))
+        omega = repeat_to(self.num_channels, var_decoded) + self.weight  # eq. (6)
+        beta = repeat_to(self.num_channels, mean_decoded) + self.bias
+        return omega, beta
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_channels}, standardization={self.standardization!r}, "
+            f"num_groups={self.num_groups}, key_group_size={self.key_group_size}, eps={self.eps}"
+        )
+
+
+def channel_moments(
+    x: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+    """Mean and biased variance of every channel, in at least float32: the one pass over x."""
+    precise = x.to(torch.promote_types(x.dtype, torch.float32))
+    var, mean = torch.var_mean(precise, dim=(2, 3), correction=0)
+    return mean, var
+
+
+def pool_moments(
+    mean: Float[Tensor, "b c"],
+    var: Float[Tensor, "b c"],
+    num_groups: int,
+    pixels: int,
+    correction: int = 0,
+) -> tuple[Float[Tensor, "b g"], Float[Tensor, "b g"]]:
+    """Moments of groups of consecutive channels from those of the channels (eq. 3).
+
+    By the law of total variance, a group's variance is the mean of its channels' variances plus
+    the variance of its channels' means. A single value has variance 0 under either correction.
+    """
+    channels = mean.shape[1] // num_groups
+    if channels > 1:
+        means = mean.unflatten(1, (num_groups, channels))
+        between, mean = torch.var_mean(means, dim=2, correction=0)
+        var = var.unflatten(1, (num_groups, channels)).mean(dim=2) + between
+    count = channels * pixels
+    return mean, var * (count / max(count - correction, 1))
+
+
+def standardize_and_rescale(
+    x: Float[Tensor, "b c h w"],
+    mean: Float[Tensor, "b g"],
+    var: Float[Tensor, "b g"],
+    omega: Float[Tensor, "b c"],
+    beta: Float[Tensor, "b c"],
+) -> Float[Tensor, "b c h w"]:
+    """Equations (1) and (2) as one multiply-add: omega * (x - mean) / sqrt(var) + beta."""
+    scale = omega * repeat_to(omega.shape[1], var.rsqrt())
+    shift = beta - repeat_to(omega.shape[1], mean) * scale
+    rescaled = torch.addcmul(shift[:, :, None, None], x.to(scale.dtype), scale[:, :, None, None])
+    return rescaled.to(x.dtype)
+
+
+def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, "b c"]:
+    """Give each of the group's channels the group's value (the arrow of eq. 6)."""
+    batch, groups = values.shape
+    return values[:, :, None].expand(batch, groups, num_channels // groups).flatten(1)
+
+
+def check_divides(name: str, size: int, num_channels: int) -> None:
+    """Reject a group count or size that does not divide the channels, under the name it has."""
+    if size < 1 or num_channels % size:
+        nearest = math.gcd(max(size, 1), num_channels)
+        raise ValueError(
+            f"{name}: expected a divisor of the layer's {num_channels} channels, found {size}; "
+            f"{nearest} would fit"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormOptions:
+    """What a normalisation layer needs beside its name and its channels."""
+
+    num_groups: int = 32
+    """Groups of gn and ilm-gn; must divide the channels of every normalised layer."""
+    key_group_size: int = 1
+    """Channels per key group of the ILM norms (K); 1 is the ILM paper's choice for pix2pix."""
+    reduction: int = 16
+    """Key groups per entry of the ILM norms' embedding (M = max(N / reduction, 2))."""
+    affine: bool = True
+    """Whether bn, in, gn and ln learn a weight and a bias; the ILM norms always do."""
+
+
+def make_norm(name: NormName, num_channels: int, options: NormOptions | None = None) -> nn.Module:
+    """Build a normalisation layer by its short name.
+
+    Instance and layer normalisation are the limits of group normalisation (as many groups as
+    channels, and one), so all three are ``nn.GroupNorm``, whose native kernel is the fastest.
+
+    Args:
+        name: none, bn, in, gn, ln, or ilm-in, ilm-gn, ilm-ln for their ILM versions.
+        num_channels: channels of the maps to normalise.
+        options: group sizes and the like; the defaults of ``NormOptions`` without it.
+
+    Raises:
+        ValueError: unknown name, or a group size that does not divide the channels.
+    """
+    options = options or NormOptions()
+    if name == "none":
+        return nn.Identity()
+    if name == "bn":
+        return nn.BatchNorm2d(num_channels, affine=options.affine)
+    standardization = STANDARDIZATION_OF.get(name.removeprefix("ilm-"))
+    if standardization is None:
+        raise ValueError(f"norm: expected one of {', '.join(NORM_NAMES)}, found {name!r}")
+    if name.startswith("ilm-"):
+        return ILMNorm2d(
+            num_channels,
+            standardization,
+            options.num_groups,
+            options.key_group_size,
+            options.reduction,
+        )
+    groups = group_count(standardization, num_channels, options.num_groups)
+    return nn.GroupNorm(groups, num_channels, affine=options.affine)
+
+
+def group_count(standardization: Standardization, num_channels: int, num_groups: int) -> int:
+    """How many groups of channels share statistics; ValueError where they do not come out even."""
+    if standardization == "group":
+        check_divides("num_groups", num_groups, num_channels)
+        return num_groups
+    return num_channels if standardization == "instance" else 1
+
+
+def check_divides(name: str, size: int, num_channels: int) -> None:
+    """Reject a group count or size that does not divide the channels, under the name it has."""
+    if size < 1 or num_channels % size:
+        nearest = math.gcd(max(size, 1), num_channels)
+        raise ValueError(
+            f"{name}: expected a divisor of the layer's {num_channels} channels, found {size}; "
+            f"{nearest} would fit"
+        )
+
+
+def check_norm(flag: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
+    """Build each layer once without memory, so that a bad size is refused under its own flag.
+
+    Raises:
+        ValueError: beginning with the flag, e.g. ``--generator.norm-options.key-group-size``.
+    """
+    for width in sorted(set(widths)):
+        try:
+            with torch.device("meta"):
+                make_norm(name, width, options)
+        except ValueError as error:
+            setting, problem = str(error).split(":", 1)
+            raise ValueError(f"{flag}.{setting.replace('_', '-')}:{problem}") from None
