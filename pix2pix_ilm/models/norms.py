@@ -166,16 +166,6 @@ def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, 
     return values[:, :, None].expand(batch, groups, num_channels // groups).flatten(1)
 
 
-def check_divides(name: str, size: int, num_channels: int) -> None:
-    """Reject a group count or size that does not divide the channels, under the name it has."""
-    if size < 1 or num_channels % size:
-        nearest = math.gcd(max(size, 1), num_channels)
-        raise ValueError(
-            f"{name}: expected a divisor of the layer's {num_channels} channels, found {size}; "
-            f"{nearest} would fit"
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class NormOptions:
     """What a normalisation layer needs beside its name and its channels."""
