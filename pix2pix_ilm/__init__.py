@@ -1,0 +1,1 @@
+"""pix2pix with Instance-Level Meta Normalization: label maps to photos."""

@@ -5,6 +5,21 @@ Structure", GCPR 2013; the 606 side-by-side images (photo left, label map right)
 Isola et al. distribute with pix2pix.
 """
 
+import hashlib
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+import httpx
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from pix2pix_ilm.errors import UserError
+
+URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz"
+MANIFEST = "9a51aef74925252a751dadb7e80621885b842894441d6e136c879d7fb402839e"
+CHUNK = 1 << 20
+
 PALETTE: dict[str, tuple[int, int, int]] = {
     "background": (0, 0, 223),
     "facade": (0, 48, 255),
@@ -20,3 +35,102 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "shop": (175, 0, 0),
 }
 """The twelve classes and their RGB colours in flat regions of the label maps."""
+
+
+def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:
+    """Put the data set into ``folder``, complete and verified, or leave nothing there.
+
+    An interrupted download goes on where it stopped. An intact copy is left as it is.
+
+    Args:
+        folder: where ``train``, ``val`` and ``test`` shall lie.
+        url: address of the archive.
+        archive: a local copy of the archive, used instead of the address.
+
+    Raises:
+        UserError: no network, a damaged archive, another data set, or something in the way.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        verify(folder)
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if archive is not None:
+        unpack(archive, folder)
+        return
+    fetched = folder.with_name(f"{folder.name}.tar.gz.part")
+    fetch(url, fetched)
+    unpack(fetched, folder)
+    fetched.unlink()
+
+
+def fetch(url: str, target: Path) -> None:
+    """Download an address to a file, from where an earlier attempt stopped."""
+    try:
+        with httpx.Client(follow_redirects=True, timeout=30) as client:
+            fetch_rest(client, url, target)
+    except httpx.HTTPError as error:
+        raise UserError(
+            f"cannot download {url} ({error}); fetch it elsewhere and run "
+            f"'pix2pix-ilm data download facades --archive facades.tar.gz'"
+        ) from None
+
+
+def fetch_rest(client: httpx.Client, url: str, target: Path) -> None:
+    """Append what is still missing of an address to a file, with a progress bar."""
+    done = target.stat().st_size if target.exists() else 0
+    headers = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"}
+    with client.stream("GET", url, headers=headers) as response:
+        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # the file was complete already
+        response.raise_for_status()
+        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        done = done if resumed else 0
+        total = done + int(response.headers.get("Content-Length", 0)) or None
+        columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns) as progress, target.open("ab" if resumed else "wb") as file:
+            task = progress.add_task(f"Downloading {target.stem}", total=total, completed=done)
+            for chunk in response.iter_bytes(CHUNK):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack and verify the archive beside ``folder``, then rename the result into place."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(temporary, filter="data")  # refuses paths that lead outside
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise UserError(
+                f"{archive}: not a whole archive ({error}); delete it and try again"
+            ) from None
+        unpacked = Path(temporary, "facades")
+        verify(unpacked)
+        if folder.exists():
+            folder.rmdir()
+        shutil.move(unpacked, folder)
+
+
+def verify(folder: Path) -> None:
+    """Check every image against the content manifest; UserError if anything differs."""
+    found = manifest(folder)
+    if found != MANIFEST:
+        count = sum(1 for _ in folder.glob("**/*.jpg"))
+        raise UserError(
+            f"{folder}: not the CMP Facades of pix2pix (606 images with manifest "
+            f"{MANIFEST[:12]}, found {count} with {found[:12]}); move it away and try again"
+        )
+
+
+def manifest(folder: Path) -> str:
+    """SHA-256 over the sorted list of all JPEG files' names and SHA-256 sums.
+
+    The same as ``find . -name '*.jpg' | LC_ALL=C sort | xargs sha256sum | sha256sum`` inside the
+    folder, so independent of how the archive was packed.
+    """
+    files = {f"./{path.relative_to(folder).as_posix()}": path for path in folder.glob("**/*.jpg")}
+    lines = (
+        f"{hashlib.sha256(files[name].read_bytes()).hexdigest()}  {name}\n"
+        for name in sorted(files, key=str.encode)
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

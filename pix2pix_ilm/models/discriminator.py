@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import init_weights
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
@@ -29,9 +30,9 @@ class DiscriminatorConfig:
 
     def __post_init__(self) -> None:
         if self.ndf < 1:
-            raise ValueError(f"--discriminator.ndf: expected at least 1, found {self.ndf}")
+            raise UserError(f"--discriminator.ndf: expected at least 1, found {self.ndf}")
         if not 0 <= self.n_layers <= 6:
-            raise ValueError(f"--discriminator.n-layers: expected 0 to 6, found {self.n_layers}")
+            raise UserError(f"--discriminator.n-layers: expected 0 to 6, found {self.n_layers}")
         check_norm("--discriminator.norm-options", self.norm, self.norm_options, self.widths[1:])
 
     @property

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
 DropoutPlacement = Literal["original", "port"]
@@ -42,16 +43,16 @@ class GeneratorConfig:
         for name in ("in_channels", "out_channels"):
             if getattr(self, name) not in (1, 3):
                 flag = name.replace("_", "-")
-                raise ValueError(
+                raise UserError(
                     f"--generator.{flag}: expected 1 (grey) or 3 (colour), "
                     f"found {getattr(self, name)}"
                 )
         if self.ngf < 1:
-            raise ValueError(f"--generator.ngf: expected at least 1, found {self.ngf}")
+            raise UserError(f"--generator.ngf: expected at least 1, found {self.ngf}")
         if not 2 <= self.num_downs <= 10:
-            raise ValueError(f"--generator.depth: expected 2 to 10, found {self.depth}")
+            raise UserError(f"--generator.depth: expected 2 to 10, found {self.depth}")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"--generator.dropout: expected 0 to below 1, found {self.dropout}")
+            raise UserError(f"--generator.dropout: expected 0 to below 1, found {self.dropout}")
         normalised = self.widths[1:-1] + self.widths[:-1]
         check_norm("--generator.norm-options", self.norm, self.norm_options, normalised)
 

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pix2pix_ilm.errors import UserError
+
 Standardization = Literal["instance", "group", "layer"]
 NormName = Literal["none", "bn", "in", "gn", "ln", "ilm-in", "ilm-gn", "ilm-ln"]
 Activation = Callable[[Tensor], Tensor]
@@ -236,7 +238,7 @@ def check_norm(flag: str, name: NormName, options: NormOptions, widths: Iterable
     """Build each layer once without memory, so that a bad size is refused under its own flag.
 
     Raises:
-        ValueError: beginning with the flag, e.g. ``--generator.norm-options.key-group-size``.
+        UserError: beginning with the flag, e.g. ``--generator.norm-options.key-group-size``.
     """
     for width in sorted(set(widths)):
         try:
@@ -244,4 +246,4 @@ def check_norm(flag: str, name: NormName, options: NormOptions, widths: Iterable
                 make_norm(name, width, options)
         except ValueError as error:
             setting, problem = str(error).split(":", 1)
-            raise ValueError(f"{flag}.{setting.replace('_', '-')}:{problem}") from None
+            raise UserError(f"{flag}.{setting.replace('_', '-')}:{problem}") from None

@@ -1,0 +1,184 @@
+"""The command line: which command does what with which flags. No logic lives here.
+
+Every command imports what it needs when it runs, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from pix2pix_ilm.errors import UserError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command that the arguments (by default the process's) name.
+
+    Exits with 2 and one line for a person's mistakes, with 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(
+        prog="pix2pix-ilm",
+        description="pix2pix with Instance-Level Meta Normalization: label maps to photos.",
+        epilog="'pix2pix-ilm COMMAND --help' lists a command's flags.",
+    )
+    parser.add_argument("--version", action="version", version=version("pix2pix-ilm"))
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.__doc__, add_help=False)
+    chosen, rest = parser.parse_known_args(arguments)
+    try:
+        COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
+    except UserError as error:
+        say(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def say(line: str) -> None:
+    """Print a line beside the command's output."""
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+def train(prog: str, arguments: list[str]) -> None:
+    """Train a model on image pairs."""
+    if any(argument.split("=")[0] == "--resume" for argument in arguments):
+        folder = tyro.cli(Resume, prog=prog, args=arguments).resume
+        report_training(lambda loop: loop.resume(folder))
+        return
+
+    from pix2pix_ilm.training.config import PRESETS
+
+    config = tyro.extras.overridable_config_cli(
+        PRESETS,
+        prog=prog,
+        args=arguments,
+        description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists every "
+        "hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run.",
+    )
+    report_training(lambda loop: loop.train(config))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """Continue a run from its last save, exactly as if it had never stopped."""
+
+    resume: Path
+    """The run's folder, such as checkpoints/NAME."""
+
+
+def report_training(work: Callable[["ModuleType"], Path]) -> None:
+    """Train, and say what can be done next."""
+    from pix2pix_ilm.training import loop
+
+    try:
+        folder = work(loop)
+    except loop.Interrupted as stop:
+        say(
+            f"Stopped and saved at step {stop.step}. "
+            f"Continue with: pix2pix-ilm train --resume {stop.folder}"
+        )
+        sys.exit(INTERRUPTED)
+    if loop.is_main_process():
+        say(
+            f"Done: {folder}\n"
+            f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
+            f"  curves:      tensorboard --logdir {folder}\n"
+            f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {folder} --out outputs"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translate:
+    """Translate label maps into photos with a trained model."""
+
+    inputs: Positional[tuple[Path, ...]]
+    """Images, or folders of images."""
+    checkpoint: Path
+    """Folder of the trained model, such as checkpoints/NAME."""
+    out: Path = Path("outputs")
+    """Folder for the photos: PNG files with the inputs' names."""
+    side_by_side: bool = False
+    """The inputs are pairs side by side: translate only the half that is the label map."""
+    device: str | None = None
+    """cpu, cuda or mps; unset: a GPU if there is one."""
+
+
+def translate(prog: str, arguments: list[str]) -> None:
+    """Translate images with a trained model."""
+    options = tyro.cli(Translate, prog=prog, args=arguments)
+    from pix2pix_ilm.serving.folders import translate_files
+
+    translate_files(**vars(options))
+    say(f"Done: {options.out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """Download CMP Facades (30 MB), check it and unpack it."""
+
+    name: Positional[Literal["facades"]]
+    """Which data set."""
+    out: Path = Path("data/facades")
+    """Folder to put it into."""
+    archive: Path | None = None
+    """A local copy of facades.tar.gz, to use instead of the network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Say what a folder of image pairs holds, by split, and every problem in it."""
+
+    path: Positional[Path]
+    """The data set's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesize:
+    """Draw facades and their label maps as a folder of image pairs."""
+
+    out: Path
+    """A new folder for train, val and test."""
+    count: int = 500
+    """How many pairs."""
+    size: int = 256
+    """Height and width of each image."""
+    seed: int = 0
+    """Other seeds draw other facades."""
+
+
+def data(prog: str, arguments: list[str]) -> None:
+    """Download, check or draw image pairs."""
+    options = tyro.cli(Download | Check | Synthesize, prog=prog, args=arguments)
+    if isinstance(options, Download):
+        from pix2pix_ilm.data import facades
+
+        facades.download(options.out, archive=options.archive)
+        say(f"CMP Facades, verified: {options.out}")
+    elif isinstance(options, Check):
+        from pix2pix_ilm.data.check import check_folder
+
+        say(check_folder(options.path))
+    else:
+        from pix2pix_ilm.data.synthetic import synthesize
+
+        synthesize(options.out, options.count, options.size, options.seed)
+        say(f"Done: {options.out}")
+
+
+COMMANDS: dict[str, Callable[[str, list[str]], None]] = {
+    "train": train,
+    "translate": translate,
+    "data": data,
+}

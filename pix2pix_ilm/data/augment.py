@@ -1,0 +1,52 @@
+"""Joint jitter: the same random crop and flip for label map and photo, on the device.
+
+Source: the pix2pix recipe resizes to 286x286, crops 256x256 at random and mirrors every other
+image. The resizing was done once, when the pairs were decoded.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from pix2pix_ilm.data.images import to_unit
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which pixels of which images make up a batch of size x size crops."""
+
+    index: Int64[Tensor, "b 1 1"]
+    rows: Int64[Tensor, "b size 1"]
+    columns: Int64[Tensor, "b 1 size"]
+
+    def of(self, images: UInt8[Tensor, "n h w c"]) -> Float[Tensor, "b c size size"]:
+        """Cut the crops out of all images: float32 in [-1, 1]. Copies nothing but the batch."""
+        return to_unit(images[self.index, self.rows, self.columns])
+
+
+def jittered(
+    index: Int64[Tensor, " b"],
+    load_size: int,
+    size: int,
+    flip: bool,
+    generator: torch.Generator | None = None,
+) -> Windows:
+    """Draw one random window, mirrored or not, for every image of a batch.
+
+    Args:
+        index: positions of the images in the data set, on the device to work on.
+        load_size: height and width of the stored images.
+        size: height and width of the crops; at most ``load_size``.
+        flip: mirror each image left to right with probability 1/2.
+        generator: source of the draws, on the same device; None is torch's default one.
+    """
+    batch, device = index.shape[0], index.device
+    margin = load_size - size + 1
+    corner = torch.randint(margin, (2, batch, 1), generator=generator, device=device)
+    mirrored = torch.rand((batch, 1), generator=generator, device=device) < (0.5 if flip else 0.0)
+    steps = torch.arange(size, device=device)
+    rows = corner[0] + steps
+    columns = corner[1] + torch.where(mirrored, steps.flip(0), steps)
+    return Windows(index[:, None, None], rows[:, :, None], columns[:, None, :])

@@ -1,0 +1,189 @@
+"""A data set decoded once into memory-mapped uint8 arrays.
+
+An entry of the cache is a folder named after what is in it: the contents of the image files, the
+size they were resized to and their channels. Changed files therefore make another entry, and the
+data set's own folder is never written to. An entry whose files are not as they were written is
+made again. Deleting the cache is always safe.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from filelock import FileLock
+from jaxtyping import UInt8
+from platformdirs import user_cache_path
+from rich.progress import track
+from torch import Tensor
+
+from pix2pix_ilm.data.images import resize
+from pix2pix_ilm.data.pairs import Direction, Pair, listing
+from pix2pix_ilm.errors import UserError
+
+FORMAT = 1
+SIDES = ("a.npy", "b.npy")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class PairedImages:
+    """Decoded pairs: label maps and photos, memory-mapped or on a device.
+
+    ``digest`` identifies the files' names and contents.
+    """
+
+    names: tuple[str, ...]
+    label: UInt8[Tensor, "n h w c1"]
+    photo: UInt8[Tensor, "n h w c2"]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to(self, device: torch.device) -> "PairedImages":
+        """Copy the images to a device; on the CPU they stay memory-mapped."""
+        label, photo = self.label.to(device), self.photo.to(device)
+        return PairedImages(self.names, label, photo, self.digest)
+
+
+def load_pairs(
+    pairs: Sequence[Pair],
+    size: int,
+    *,
+    direction: Direction,
+    label_channels: int = 3,
+    photo_channels: int = 3,
+    cache: Path | None = None,
+) -> PairedImages:
+    """Decode pairs at size x size, or open what was decoded before.
+
+    Args:
+        pairs: what to read.
+        size: height and width to resize both images to (bicubic).
+        direction: AtoB if A is the label map, BtoA if B is.
+        label_channels: 3 for colour, 1 for grey.
+        photo_channels: likewise.
+        cache: folder of the cache; by default the user's cache folder.
+
+    Raises:
+        UserError: some files cannot be used (the message lists them), or the disk is full.
+    """
+    a_to_b = direction == "AtoB"
+    channels = (label_channels, photo_channels) if a_to_b else (photo_channels, label_channels)
+    digest = digest_files(pairs)
+    entry = (cache or default_cache()) / entry_name(digest, size, channels)
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(entry.with_suffix(".lock")):
+            if not is_intact(entry, digest):
+                write_entry(entry, pairs, size, channels, digest)
+    except OSError as error:
+        raise UserError(f"{entry.parent}: the cache cannot be written ({error})") from None
+    a, b = (torch.from_numpy(np.load(entry / side, mmap_mode="c")) for side in SIDES)
+    label, photo = (a, b) if a_to_b else (b, a)
+    return PairedImages(tuple(pair.name for pair in pairs), label, photo, digest)
+
+
+def default_cache() -> Path:
+    """The user's cache folder for this program, or the one that PIX2PIX_ILM_CACHE names."""
+    named = os.environ.get("PIX2PIX_ILM_CACHE")
+    return Path(named) if named else user_cache_path("pix2pix-ilm")
+
+
+def digest_files(pairs: Sequence[Pair]) -> str:
+    """SHA-256 over the names and contents of all files, in order."""
+
+    def digest(pair: Pair) -> bytes:
+        try:
+            contents = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in pair.files)
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
+        return pair.name.encode() + b"\0" + contents
+
+    return hashlib.sha256(b"".join(in_parallel(digest, pairs))).hexdigest()
+
+
+def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
+    return f"{digest[:32]}-{size}-{channels[0]}{channels[1]}-v{FORMAT}"
+
+
+def is_intact(entry: Path, digest: str) -> bool:
+    """Whether the entry's arrays are the very files that were written, untouched since."""
+    try:
+        written = json.loads((entry / "entry.json").read_text())
+        return written == describe(entry, digest)
+    except (OSError, ValueError):
+        return False
+
+
+def describe(entry: Path, digest: str) -> dict[str, str | list[int]]:
+    """What ``entry.json`` records: the data's digest, and every array's size and time."""
+    description: dict[str, str | list[int]] = {"digest": digest}
+    for side in SIDES:
+        stat = (entry / side).stat()
+        description[side] = [stat.st_size, stat.st_mtime_ns]
+    return description
+
+
+def write_entry(
+    entry: Path, pairs: Sequence[Pair], size: int, channels: tuple[int, int], digest: str
+) -> None:
+    """Decode all pairs into a temporary folder, then rename it into place."""
+    temporary = entry.with_suffix(f".{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        decode_all(temporary, pairs, size, channels)
+        (temporary / "entry.json").write_text(json.dumps(describe(temporary, digest)))
+        shutil.rmtree(entry, ignore_errors=True)
+        temporary.rename(entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def decode_all(folder: Path, pairs: Sequence[Pair], size: int, channels: tuple[int, int]) -> None:
+    """Decode and resize every pair into the arrays of a new entry."""
+    arrays = [
+        np.lib.format.open_memmap(folder / side, "w+", np.uint8, (len(pairs), size, size, c))
+        for side, c in zip(SIDES, channels, strict=True)
+    ]
+
+    def decode(position: int) -> str | None:
+        try:
+            for array, image in zip(arrays, pairs[position].read(channels), strict=True):
+                array[position] = resize(image, size)
+        except UserError as error:
+            return str(error)
+        return None
+
+    results = track(
+        in_parallel(decode, range(len(pairs))),
+        "Decoding images",
+        total=len(pairs),
+        transient=True,
+        disable=not sys.stdout.isatty(),
+    )
+    problems = [problem for problem in results if problem is not None]
+    if problems:
+        raise UserError(listing("these images cannot be used", problems))
+    for array in arrays:
+        array.flush()
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the order of the items, from as many threads as decoding can use."""
+    pool = ThreadPoolExecutor()
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)

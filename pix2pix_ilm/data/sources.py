@@ -1,0 +1,46 @@
+"""The names that stand for data sets, beside plain folders."""
+
+from pathlib import Path
+
+from filelock import FileLock
+
+from pix2pix_ilm.data.cache import default_cache
+from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.errors import UserError
+
+SYNTHETIC_PAIRS = 250
+FACADES = Path("data/facades")
+
+
+def data_folder(name: str, image_size: int) -> Path:
+    """The folder that a data set's name stands for.
+
+    Args:
+        name: "facades" (data/facades), "synthetic" (drawn once into the user's cache, at
+            ``image_size``), or a path.
+        image_size: height and width of what is drawn.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if name == "synthetic":
+        return synthetic_folder(image_size)
+    folder = FACADES if name == "facades" else Path(name)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; give --data a folder of image pairs, or run "
+            "'pix2pix-ilm data download facades' first"
+        )
+    return folder
+
+
+def synthetic_folder(image_size: int) -> Path:
+    """The embedded data set, drawn when it is first asked for."""
+    folder = default_cache() / f"synthetic-{image_size}-{SYNTHETIC_PAIRS}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            drawn = folder.with_suffix(".tmp")
+            synthesize(drawn, SYNTHETIC_PAIRS, image_size)
+            drawn.rename(folder)
+    return folder

@@ -1,0 +1,81 @@
+"""Translate image files into image files."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from rich.progress import track
+
+from pix2pix_ilm.data.images import list_images, read_image, write_image
+from pix2pix_ilm.data.pairs import listing, read_halves
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.serving.translator import Translator
+
+
+def translate_files(
+    inputs: Iterable[Path],
+    checkpoint: Path,
+    out: Path,
+    *,
+    side_by_side: bool = False,
+    device: str | None = None,
+) -> None:
+    """Write ``out/NAME.png`` for every input file, and every image directly in an input folder.
+
+    Args:
+        inputs: images, or folders of them.
+        checkpoint: folder of the trained model.
+        out: folder for the photos; made if it is missing.
+        side_by_side: inputs are pairs, of which only the half that is the label map is read.
+        device: where to compute; None for a GPU if there is one.
+
+    Raises:
+        UserError: no checkpoint or no images; or, after the others were translated, a list of
+            the files that could not be.
+    """
+    targets = plan(inputs, out)
+    translator = Translator.load(checkpoint, device)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made ({error.strerror})") from None
+    problems = []
+    for target, source in track(targets.items(), "Translating", disable=not sys.stdout.isatty()):
+        try:
+            label = read_label(source, translator, side_by_side)
+            write_image(target, translator([label])[0])
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        done = len(targets) - len(problems)
+        raise UserError(listing(f"{done} of {len(targets)} images translated; not these", problems))
+
+
+def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
+    """Which output comes from which input; UserError if two inputs share an output."""
+    targets: dict[Path, Path] = {}
+    for given in inputs:
+        found = list_images(given) if given.is_dir() else [given]
+        if not found:
+            raise UserError(f"{given}: no images found")
+        for source in found:
+            target = out / f"{source.stem}.png"
+            if target in targets:
+                raise UserError(f"{source} and {targets[target]} would both become {target}")
+            if target.exists() and target.samefile(source):
+                raise UserError(f"{target}: would be overwritten; choose another --out")
+            targets[target] = source
+    return targets
+
+
+def read_label(
+    source: Path, translator: Translator, side_by_side: bool
+) -> UInt8[np.ndarray, "h w c"]:
+    """The label map of an input file, with the channels that the generator expects."""
+    channels = translator.config.generator.in_channels
+    if not side_by_side:
+        return read_image(source, channels)
+    a, b = read_halves(source, (channels, channels))
+    return a if translator.config.direction == "AtoB" else b

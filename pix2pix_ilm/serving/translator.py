@@ -1,0 +1,101 @@
+"""Images in, images out, with a trained generator."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.training.runs import ModelConfig, load_generator
+
+LARGEST_SIDE = 4096
+
+
+class Translator:
+    """A trained generator for images of any size.
+
+    Height and width are padded, by repeating the edge, to multiples of what the U-Net can halve,
+    and the output is cropped to the input's size.
+
+    Args:
+        generator: the network.
+        config: what it was trained for.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, generator: UNetGenerator, config: ModelConfig, device: str | torch.device = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.generator = generator.to(self.device).eval()
+        self.config = config
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, device: str | torch.device | None = None) -> "Translator":
+        """Load a checkpoint's folder; by default onto a GPU if there is one.
+
+        Raises:
+            UserError: not a checkpoint, or weights that do not fit.
+        """
+        generator, config = load_generator(Path(checkpoint))
+        return cls(generator, config, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def __call__(
+        self, labels: Sequence[UInt8[np.ndarray, "_ _ c1"]], batch_size: int = 1
+    ) -> list[UInt8[np.ndarray, "_ _ c2"]]:
+        """Translate label maps of any sizes into photos of the same sizes.
+
+        Neighbours of one size are translated together, up to ``batch_size`` at once.
+
+        Raises:
+            UserError: wrong number of channels, or a side of 0 or more than 4096 pixels.
+        """
+        return [photo for batch in batches(labels, batch_size) for photo in self._translate(batch)]
+
+    @torch.inference_mode()
+    def _translate(
+        self, labels: Sequence[UInt8[np.ndarray, "h w c1"]]
+    ) -> UInt8[np.ndarray, "b h w c2"]:
+        for label in labels:
+            self._check(label)
+        images = to_unit(torch.from_numpy(np.stack(labels)).to(self.device))
+        height, width = images.shape[2:]
+        output = self.generator(pad_to_multiple(images, self.config.generator.size_multiple))
+        return to_uint8(output[:, :, :height, :width]).cpu().numpy()
+
+    def _check(self, label: np.ndarray) -> None:
+        channels = self.config.generator.in_channels
+        if label.ndim != 3 or label.shape[2] != channels or label.dtype != np.uint8:
+            raise UserError(
+                f"expected a (height, width, {channels}) uint8 image, "
+                f"found {label.shape} {label.dtype}"
+            )
+        if not 1 <= min(label.shape[:2]) <= max(label.shape[:2]) <= LARGEST_SIDE:
+            raise UserError(
+                f"expected sides of 1 to {LARGEST_SIDE} pixels, "
+                f"found {label.shape[1]}x{label.shape[0]}; resize the image first"
+            )
+
+
+def batches(labels: Sequence[np.ndarray], batch_size: int) -> Iterator[list[np.ndarray]]:
+    """Neighbouring images of equal shape, at most ``batch_size`` together."""
+    batch: list[np.ndarray] = []
+    for label in labels:
+        if batch and (len(batch) == batch_size or batch[0].shape != label.shape):
+            yield batch
+            batch = []
+        batch.append(label)
+    if batch:
+        yield batch
+
+
+def pad_to_multiple(images: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c h2 w2"]:
+    """Repeat the right and bottom edge until height and width are multiples of ``multiple``."""
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -1,0 +1,1 @@
+"""From batches to weights: the recipe, the step, the loop and the run's folder."""

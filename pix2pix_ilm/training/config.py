@@ -1,0 +1,168 @@
+"""The one list of hyper-parameters, which is also the command line's, and the presets."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.training.losses import GanLoss
+
+IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["fp32", "bf16"]
+StepMode = Literal["eager", "compile"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What defines a training run. The defaults are the recipe of pix2pix."""
+
+    name: str | None = None
+    """Name of the run's folder; unset: made of the data and both norms."""
+    checkpoints: Path = Path("checkpoints")
+    """Folder for the run's folder."""
+
+    data: str = "facades"
+    """Folder of image pairs; 'facades' is data/facades, 'synthetic' is drawn on the spot."""
+    direction: Direction = "BtoA"
+    """What to translate: AtoB (left half or folder A into the other), or BtoA."""
+    train_split: str = "train"
+    """Split to train on, or a slice of one, such as train[:200]."""
+    val_split: str | None = None
+    """Split to draw samples from; unset: val, else test, else train."""
+
+    image_size: int = 256
+    """Height and width to train on: a power of two from 32 to 1024."""
+    load_size: int | None = None
+    """Size to resize to before cropping; unset: 286/256 of the image size."""
+    flip: bool = True
+    """Mirror every other pair."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+    epochs: int = 200
+    """Passes over the training pairs."""
+    decay_epochs: int | None = None
+    """How many of the last epochs lower the learning rate linearly to 0; unset: half."""
+    batch_size: int = 1
+    """Pairs per step, in each process."""
+    lr: float = 2e-4
+    """Adam's learning rate, of both networks."""
+    beta1: float = 0.5
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.999
+    """Adam's decay of the gradient's square."""
+    gan_loss: GanLoss = "bce"
+    """Adversarial loss: bce (the original), least-squares, or hinge."""
+    l1_weight: float = 100.0
+    """Weight of the L1 term beside the adversarial one."""
+    seed: int = 0
+    """Seed of everything random: weights, order, crops, flips, dropout."""
+
+    device: Device = "auto"
+    """Where to compute; auto: the fastest that is there."""
+    precision: Precision = "fp32"
+    """fp32, or bf16 for the convolutions (weights and statistics stay fp32)."""
+    accelerate_step: StepMode = "eager"
+    """eager, or compile the networks first (torch.compile; needs a C++ compiler on the CPU)."""
+
+    log_every: int = 50
+    """Steps between logged losses."""
+    sample_every: int = 5
+    """Epochs between sample grids."""
+    save_every: int = 5
+    """Epochs between saves."""
+    num_samples: int = 6
+    """Validation pairs in a sample grid."""
+
+    def __post_init__(self) -> None:
+        if self.image_size not in IMAGE_SIZES:
+            sizes = ", ".join(map(str, IMAGE_SIZES))
+            raise UserError(f"--image-size: expected one of {sizes}, found {self.image_size}")
+        if self.stored_size < self.image_size:
+            raise UserError(
+                f"--load-size: expected at least the image size {self.image_size}, "
+                f"found {self.load_size}"
+            )
+        self._check_networks()
+        at_least_one = ("epochs", "batch_size", "log_every", "sample_every", "save_every")
+        for name in (*at_least_one, "num_samples"):
+            self._check_range(name, 1)
+        if self.decay_epochs is not None:
+            self._check_range("decay_epochs", 0, self.epochs)
+        for name in ("lr", "l1_weight"):
+            self._check_range(name, 0)
+        for name in ("beta1", "beta2"):
+            self._check_range(name, 0, 1)
+
+    def _check_networks(self) -> None:
+        multiple, smallest = self.generator.size_multiple, self.discriminator.smallest_image
+        if self.generator.depth is not None and self.image_size % multiple:
+            raise UserError(
+                f"--generator.depth: {self.generator.depth} halvings need an image size that is "
+                f"a multiple of {multiple}, found {self.image_size}"
+            )
+        if self.image_size < smallest:
+            raise UserError(
+                f"--discriminator.n-layers: {self.discriminator.n_layers} need an image size of "
+                f"at least {smallest}, found {self.image_size}"
+            )
+
+    def _check_range(self, name: str, low: float, high: float = float("inf")) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            bounds = f"at least {low}" if high == float("inf") else f"{low} to {high}"
+            raise UserError(f"--{name.replace('_', '-')}: expected {bounds}, found {value}")
+
+    @property
+    def stored_size(self) -> int:
+        """Height and width of the stored images, from which crops are cut."""
+        return self.load_size or round(self.image_size * 286 / 256)
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's folder, e.g. facades-ilm-in-in (generator, discriminator)."""
+        norms = f"{self.generator.norm}-{self.discriminator.norm}"
+        return self.name or f"{Path(self.data).name or 'run'}-{norms}"
+
+    @property
+    def sized_generator(self) -> GeneratorConfig:
+        """The generator's configuration with its depth fixed by the image size."""
+        depth = self.generator.depth or self.image_size.bit_length() - 1
+        return replace(self.generator, depth=depth)
+
+    def learning_rate(self, epoch: int) -> float:
+        """Learning rate in epoch 0, 1, ...: constant, then linear toward 0."""
+        decay_epochs = self.epochs // 2 if self.decay_epochs is None else self.decay_epochs
+        decayed = max(0, epoch + 1 - (self.epochs - decay_epochs))
+        return self.lr * (1 - decayed / (decay_epochs + 1))
+
+
+PRESETS: dict[str, tuple[str, TrainConfig]] = {
+    "quick": (
+        "Embedded synthetic facades, small network: minutes on a CPU.",
+        TrainConfig(
+            name="quick",
+            data="synthetic",
+            image_size=128,
+            generator=GeneratorConfig(ngf=24, norm="ilm-in"),
+            discriminator=DiscriminatorConfig(ndf=24, norm="ilm-in"),
+            epochs=10,
+            sample_every=1,
+            save_every=1,
+        ),
+    ),
+    "facades": (
+        "CMP Facades as pix2pix splits it (400 train, 106 test), full-size network.",
+        TrainConfig(),
+    ),
+    "paper": (
+        "CMP Facades as the ILM Norm paper splits it (200 train, 200 held out).",
+        TrainConfig(train_split="train[:200]", val_split="train[200:]"),
+    ),
+}
+"""Name -> description and configuration."""

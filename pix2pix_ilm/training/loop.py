@@ -1,0 +1,340 @@
+"""The training loop: epochs, schedule, logging, samples, saves.
+
+Every random draw of a step follows from (seed, process, step), and the order of an epoch from
+(seed, epoch). So no state of a random generator is saved, and a resumed run continues exactly.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from pix2pix_ilm.data.augment import jittered
+from pix2pix_ilm.data.cache import PairedImages, load_pairs
+from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
+from pix2pix_ilm.data.pairs import find_pairs, validation_split
+from pix2pix_ilm.data.sources import data_folder
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.discriminator import PatchDiscriminator
+from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.training import runs
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.progress import Reporter
+from pix2pix_ilm.training.step import LOSS_NAMES, Networks, train_step
+
+INIT, ORDER, STEP = range(3)  # what a seed is for
+
+
+class Interrupted(Exception):
+    """Training was stopped by a signal, and saved.
+
+    Attributes:
+        folder: the run's folder.
+        step: steps done.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__(f"stopped and saved at step {step}")
+        self.folder = folder
+        self.step = step
+
+
+def train(config: TrainConfig) -> Path:
+    """Start a run; returns its folder.
+
+    Raises:
+        UserError: bad data or settings, losses that became infinite, a full disk.
+        Interrupted: Ctrl-C or SIGTERM; the run was saved and can be resumed.
+    """
+    accelerator = make_accelerator(config)
+    train_pairs, val_pairs = load_data(config)
+    folder = agreed_folder(config, accelerator)
+    record = runs.RunRecord(
+        config=config,
+        data_digest=train_pairs.digest,
+        train=list(train_pairs.names),
+        val=list(val_pairs.names),
+        versions=runs.current_versions(),
+    )
+    if accelerator.is_main_process:
+        runs.write_json(folder / runs.RUN, record)
+    Session(config, folder, accelerator, train_pairs, val_pairs).run()
+    return folder
+
+
+def agreed_folder(config: TrainConfig, accelerator: Accelerator) -> Path:
+    """A new run's folder, made by the main process and known to all."""
+    folders = [runs.create_folder(config) if accelerator.is_main_process else config.checkpoints]
+    broadcast_object_list(folders)
+    return folders[0]
+
+
+def resume(folder: Path) -> Path:
+    """Continue a run from its last save, as if it had never stopped; errors as in ``train``."""
+    record = runs.open_run(folder)
+    accelerator = make_accelerator(record.config)
+    train_pairs, val_pairs = load_data(record.config)
+    if train_pairs.digest != record.data_digest:
+        raise UserError(
+            f"{record.config.data}: the training images are not those that {folder} was started "
+            "with; restore them, or start a new run"
+        )
+    Session(record.config, folder, accelerator, train_pairs, val_pairs).run()
+    return folder
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Device, precision and processes, as configured and as torchrun set them."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA device found; use --device auto")
+    if config.device == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps: no Apple GPU found; use --device auto")
+    torch.set_flush_denormal(True)  # denormals slow CPU convolutions down several times
+    return Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision="bf16" if config.precision == "bf16" else "no",
+        log_with="tensorboard",
+        project_dir=config.checkpoints,
+    )
+
+
+def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
+    """Training pairs at the stored size, and the validation pairs to draw samples from."""
+    root = data_folder(config.data, config.image_size)
+    train_pairs = find_pairs(root, config.train_split)
+    val_pairs = find_pairs(root, config.val_split or validation_split(root))
+    if len(train_pairs) < config.batch_size:
+        raise UserError(
+            f"--batch-size: expected at most the {len(train_pairs)} training pairs, "
+            f"found {config.batch_size}"
+        )
+    step = max(1, len(val_pairs) // config.num_samples)
+    chosen = val_pairs[::step][: config.num_samples]
+    train_images, val_images = (
+        load_pairs(
+            pairs,
+            size,
+            direction=config.direction,
+            label_channels=config.generator.in_channels,
+            photo_channels=config.generator.out_channels,
+        )
+        for pairs, size in ((train_pairs, config.stored_size), (chosen, config.image_size))
+    )
+    return train_images, val_images
+
+
+def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
+    """Freshly initialised networks and optimisers, on the device."""
+    torch.manual_seed(derive_seed(config.seed, INIT))
+    channels = config.generator.in_channels + config.generator.out_channels
+    networks = (
+        UNetGenerator(config.sized_generator),
+        PatchDiscriminator(config.discriminator, channels),
+    )
+    for network in networks:
+        network.to(accelerator.device)
+        if config.accelerate_step == "compile":
+            network.compile()
+    betas = (config.beta1, config.beta2)
+    optimizers = (torch.optim.Adam(n.parameters(), config.lr, betas, fused=True) for n in networks)
+    return Networks(*accelerator.prepare(*networks, *optimizers))
+
+
+class Session:
+    """One stretch of training, from a run's last save (or its start) to its end or a stop."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        accelerator: Accelerator,
+        pairs: PairedImages,
+        samples: PairedImages,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.accelerator = accelerator
+        self.pairs = pairs.to(accelerator.device)
+        self.samples = samples.to(accelerator.device)
+        self.networks = build_networks(config, accelerator)
+        self.start = self.last_save = runs.restore(folder, self.plain_networks())
+        self.global_batch = config.batch_size * accelerator.num_processes
+        self.steps_per_epoch = len(pairs) // self.global_batch
+        self.total = config.epochs * self.steps_per_epoch
+        self.losses: list[Tensor] = []  # since the last report; on the device
+        self.order = (-1, torch.empty(0))  # the epoch, and its order of the pairs
+
+    def run(self) -> None:
+        """Train to the end; raises Interrupted after a save if a signal asks to stop."""
+        with self.reporting() as reporter, noting_signals() as stop:
+            for step in range(self.start, self.total):
+                self.losses.append(self.step(step))
+                done = step + 1
+                epochs, rest = divmod(done, self.steps_per_epoch)
+                ends_epoch = rest == 0
+                ends = done == self.total
+                stopping = self.stopping(stop, done)
+                saving = ends or stopping or (ends_epoch and epochs % self.config.save_every == 0)
+                if saving or done % self.config.log_every == 0:
+                    self.report(reporter, done)
+                if ends or (ends_epoch and epochs % self.config.sample_every == 0):
+                    self.draw_samples(done)
+                if saving:
+                    self.save(done)
+                if stopping and not ends:
+                    raise Interrupted(self.folder, done)
+
+    def step(self, step: int) -> Float[Tensor, "3"]:
+        """Draw the step's batch and update both networks on it."""
+        config, process = self.config, self.accelerator.process_index
+        torch.manual_seed(derive_seed(config.seed, STEP, process, step))
+        set_learning_rate(self.networks, config.learning_rate(step // self.steps_per_epoch))
+        windows = jittered(
+            self.batch(step).to(self.accelerator.device),
+            config.stored_size,
+            config.image_size,
+            config.flip,
+        )
+        return train_step(
+            self.networks,
+            windows.of(self.pairs.label),
+            windows.of(self.pairs.photo),
+            gan_loss=config.gan_loss,
+            l1_weight=config.l1_weight,
+            backward=self.accelerator.backward,
+        )
+
+    def batch(self, step: int) -> Int64[Tensor, " b"]:
+        """Which pairs this process sees in a step; no other process sees them in this epoch."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if self.order[0] != epoch:
+            generator = torch.Generator().manual_seed(derive_seed(self.config.seed, ORDER, epoch))
+            self.order = (epoch, torch.randperm(len(self.pairs), generator=generator))
+        mine = position * self.global_batch + self.accelerator.process_index
+        return self.order[1][mine : mine + self.global_batch : self.accelerator.num_processes]
+
+    def report(self, reporter: Reporter, done: int) -> None:
+        """Read the losses from the device; UserError if one of them is not finite."""
+        if not self.losses:
+            return
+        losses = torch.stack(self.losses).cpu()
+        self.losses.clear()
+        self.refuse_infinite(losses, done)
+        means: dict[str, float] = dict(zip(LOSS_NAMES, losses.mean(dim=0).tolist(), strict=True))
+        epoch = (done - 1) // self.steps_per_epoch
+        reporter.losses(done, means, self.config.learning_rate(epoch))
+
+    def refuse_infinite(self, losses: Float[Tensor, "n 3"], done: int) -> None:
+        """Stop before weights that are lost overwrite the last good save."""
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            row, column = bad[0].tolist()
+            where = f"step {self.last_save} is saved in {self.folder}"
+            raise UserError(
+                f"step {done - len(losses) + row + 1}: the {LOSS_NAMES[column]} loss became "
+                f"{losses[row, column].item()}; "
+                f"{where if self.last_save else 'nothing was saved yet'}; try a lower --lr"
+            )
+
+    def save(self, done: int) -> None:
+        """Write the state of all networks, in the main process."""
+        if self.accelerator.is_main_process:
+            runs.save(self.folder, self.plain_networks(), done, self.config)
+        self.last_save = done
+
+    @torch.no_grad()
+    def draw_samples(self, done: int) -> None:
+        """Write a grid of validation pairs: label maps above outputs above photos."""
+        if not self.accelerator.is_main_process:
+            return
+        generator = self.plain_networks().generator.eval()
+        label = to_unit(self.samples.label)
+        output = torch.cat([generator(one) for one in label.split(1)])
+        generator.train()
+        channels = max(label.shape[1], output.shape[1])
+        rows = [image.expand(-1, channels, -1, -1) for image in (label, output)]
+        rows.append(to_unit(self.samples.photo).expand(-1, channels, -1, -1))
+        grid = make_grid(torch.cat(rows), nrow=len(label), padding=4, pad_value=1.0)
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        write_image(folder / f"step-{done:07d}.png", to_uint8(grid[None])[0].cpu().numpy())
+
+    def stopping(self, stop: list[int], done: int) -> bool:
+        """Whether to stop here: a signal came, to any process if there are several."""
+        if self.accelerator.num_processes == 1:
+            return bool(stop)
+        if done % self.config.log_every:
+            return False  # the processes agree where they meet anyway
+        heard = torch.tensor([len(stop)], device=self.accelerator.device)
+        return bool(torch.as_tensor(self.accelerator.gather(heard)).any())
+
+    def reporting(self) -> Reporter:
+        """A reporter for this stretch; trackers forget the steps that will be done again."""
+        self.accelerator.project_configuration.logging_dir = str(self.folder)
+        self.accelerator.init_trackers(
+            "tensorboard", init_kwargs={"tensorboard": {"purge_step": self.start + 1}}
+        )
+        return Reporter(
+            self.folder / runs.METRICS,
+            self.accelerator,
+            start=self.start,
+            total=self.total,
+            steps_per_epoch=self.steps_per_epoch,
+            images_per_step=self.global_batch,
+        )
+
+    def plain_networks(self) -> Networks:
+        """The networks without what distributes them, to save and restore."""
+        unwrap = self.accelerator.unwrap_model
+        networks = self.networks
+        return replace(
+            networks,
+            generator=unwrap(networks.generator),
+            discriminator=unwrap(networks.discriminator),
+        )
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that speaks and writes."""
+    return PartialState().is_main_process
+
+
+def derive_seed(*parts: int) -> int:
+    """A 63-bit seed that differs for every tuple of parts."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def set_learning_rate(networks: Networks, learning_rate: float) -> None:
+    """Give both optimisers the epoch's learning rate."""
+    for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
+
+
+@contextmanager
+def noting_signals() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM in a list instead of stopping; a second one stops at once."""
+    heard: list[int] = []
+    previous = {}
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.signal(number, previous[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, note)
+    try:
+        yield heard
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,118 @@
+"""What a person sees of a run while it trains, and the losses that are kept of it."""
+
+import json
+import math
+import time
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pix2pix_ilm.files import write_atomically
+
+
+class Reporter:
+    """Progress in the terminal (plain lines where there is none), metrics.jsonl, trackers.
+
+    Args:
+        metrics: the file of JSON lines; lines of steps after ``start`` are dropped.
+        accelerator: whose trackers get the losses, and whose main process alone reports.
+        start: steps that were done before.
+        total: steps when training ends.
+        steps_per_epoch: to name the epoch.
+        images_per_step: images that all processes see in one step.
+    """
+
+    def __init__(
+        self,
+        metrics: Path,
+        accelerator: Accelerator,
+        *,
+        start: int,
+        total: int,
+        steps_per_epoch: int,
+        images_per_step: int,
+    ) -> None:
+        self.metrics = metrics
+        self.accelerator = accelerator
+        self.total = total
+        self.steps_per_epoch = steps_per_epoch
+        self.images_per_step = images_per_step
+        self.started = self.last = (start, time.perf_counter())
+        self.console = Console(quiet=not accelerator.is_main_process, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total, completed=start, status="")
+        if accelerator.is_main_process:
+            drop_later_lines(metrics, start)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the progress bar."""
+        self.console.print(line, soft_wrap=True)
+
+    def losses(self, step: int, losses: dict[str, float], learning_rate: float) -> None:
+        """Report mean losses of the steps since the last report."""
+        if not self.accelerator.is_main_process:
+            return
+        images_per_s, seconds_left = self.speed(step)
+        epoch = math.ceil(step / self.steps_per_epoch)
+        row = losses | {"learning_rate": learning_rate, "images_per_s": images_per_s}
+        with self.metrics.open("a") as file:
+            file.write(json.dumps({"step": step, "epoch": epoch} | row) + "\n")
+        self.accelerator.log(row, step=step)
+
+        epochs = self.total // self.steps_per_epoch
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        left = timedelta(seconds=round(seconds_left))
+        status = f"{shown}  {images_per_s:.1f} images/s  {left} left"
+        self.bar.update(
+            self.task, completed=step, description=f"epoch {epoch}/{epochs}", status=status
+        )
+        if not self.console.is_terminal:
+            self.say(f"epoch {epoch}/{epochs}  step {step}/{self.total}  {status}")
+
+    def speed(self, step: int) -> tuple[float, float]:
+        """Images per second since the last call, and seconds left at the average speed."""
+        now = time.perf_counter()
+        (first_step, first_time), (last_step, last_time) = self.started, self.last
+        self.last = (step, now)
+        seconds_per_step = (now - first_time) / max(step - first_step, 1)
+        recent = (step - last_step) * self.images_per_step / max(now - last_time, 1e-9)
+        return recent, seconds_per_step * (self.total - step)
+
+
+def drop_later_lines(metrics: Path, step: int) -> None:
+    """Forget what was logged after the save that training goes on from."""
+    if metrics.exists():
+        kept = [line for line in metrics.read_text().splitlines() if logged_step(line) <= step]
+        write_atomically(metrics, lambda file: file.write("".join(f"{k}\n" for k in kept).encode()))
+
+
+def logged_step(line: str) -> float:
+    """The step of a line of metrics.jsonl; infinite if the line is torn."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return math.inf

@@ -1,0 +1,182 @@
+"""A run's folder: what it holds, and how it is written so that nothing is ever half there.
+
+config.json           the generator's configuration and how to use it
+model.safetensors     the generator's weights
+run.json              the whole configuration, versions, data, split lists
+training_state.pt     both networks and optimisers at one step: all that resuming needs
+metrics.jsonl         losses, a line every few steps
+samples/              a grid of label maps, outputs and photos every few epochs
+tensorboard/          the losses and samples as curves and images
+"""
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.step import Networks
+
+MODEL_CONFIG, WEIGHTS = "config.json", "model.safetensors"
+RUN, STATE, METRICS = "run.json", "training_state.pt", "metrics.jsonl"
+VERSIONED = ("pix2pix-ilm", "torch", "torchvision", "accelerate", "numpy", "pillow")
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What ``config.json`` says of a trained generator."""
+
+    generator: GeneratorConfig
+    image_size: int
+    """Height and width of the images it was trained on."""
+    direction: Direction
+    """BtoA: the right half of a side-by-side image is the input; AtoB: the left one."""
+    data: str
+    """What it was trained on."""
+    step: int
+    """Training steps behind the weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What ``run.json`` says of a run."""
+
+    config: TrainConfig
+    data_digest: str
+    """SHA-256 over names and contents of the training files."""
+    train: list[str]
+    """Names of the training pairs."""
+    val: list[str]
+    """Names of the validation pairs."""
+    versions: dict[str, str]
+
+
+def create_folder(config: TrainConfig) -> Path:
+    """Make a new run's folder; without an explicit name, one that is not taken.
+
+    Raises:
+        UserError: the explicit name is taken, or the folder cannot be made.
+    """
+    folder, count = config.checkpoints / config.run_name, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if config.name is not None:
+                raise UserError(
+                    f"{folder}: is there already; continue it with 'pix2pix-ilm train --resume "
+                    f"{folder}', or choose another --name"
+                ) from None
+            count += 1
+            folder = config.checkpoints / f"{config.run_name}-{count}"
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def current_versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in VERSIONED}
+
+
+def write_json(path: Path, record: Any) -> None:  # noqa: ANN401
+    """Write a dataclass as JSON."""
+    text = json.dumps(asdict(record), indent=2, default=str) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path, record: type[Record]) -> Record:
+    """Read a dataclass from JSON.
+
+    Raises:
+        UserError: no such file, or not what the dataclass expects.
+    """
+    try:
+        return TypeAdapter(record).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where or 'content'}: {first['msg']}") from None
+
+
+def open_run(folder: Path) -> RunRecord:
+    """The record of an existing run; UserError if the folder is none."""
+    if not (folder / RUN).is_file():
+        raise UserError(f"{folder}: not a training run (no {RUN} in it)")
+    return read_json(folder / RUN, RunRecord)
+
+
+def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
+    """Write all that resuming needs in one file, and the generator for everybody else.
+
+    Raises:
+        UserError: the disk is full or the like; the last save is intact.
+    """
+    state = {name: part.state_dict() for name, part in vars(networks).items()} | {"step": step}
+    write_atomically(folder / STATE, lambda file: torch.save(state, file))
+    export_generator(folder, networks.generator, step, config)
+
+
+def export_generator(folder: Path, generator: nn.Module, step: int, config: TrainConfig) -> None:
+    """Write the generator's weights and configuration."""
+    weights = {name: value.contiguous() for name, value in generator.state_dict().items()}
+    write_atomically(folder / WEIGHTS, lambda file: file.write(to_safetensors(weights)))
+    described = ModelConfig(
+        generator=config.sized_generator,
+        image_size=config.image_size,
+        direction=config.direction,
+        data=config.data,
+        step=step,
+    )
+    write_json(folder / MODEL_CONFIG, described)
+
+
+def restore(folder: Path, networks: Networks) -> int:
+    """Load the last save into networks and optimisers; returns its step, 0 if there is none.
+
+    Raises:
+        UserError: the file is damaged or of another network.
+    """
+    path = folder / STATE
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in vars(networks).items():
+            part.load_state_dict(state[name])
+    except Exception as error:  # torch.load raises whatever a damaged file provokes
+        raise UserError(f"{path}: cannot be resumed from ({error})".splitlines()[0]) from None
+    return state["step"]
+
+
+def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
+    """A trained generator, in evaluation mode on the CPU, and what its folder says of it.
+
+    Raises:
+        UserError: not a checkpoint, or weights that do not fit its configuration.
+    """
+    if not (folder / MODEL_CONFIG).is_file():
+        raise UserError(f"{folder}: not a checkpoint (no {MODEL_CONFIG} in it)")
+    described = read_json(folder / MODEL_CONFIG, ModelConfig)
+    generator = UNetGenerator(described.generator)
+    try:
+        generator.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder / WEIGHTS}: cannot be loaded ({reason})") from None
+    return generator.eval(), described

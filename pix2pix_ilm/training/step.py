@@ -1,0 +1,83 @@
+"""One step of pix2pix: the discriminator's update, then the generator's against it.
+
+Straight-line code without a wait for the device: losses are returned as tensors.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pix2pix_ilm.training.losses import GanLoss, adversarial_loss, discriminator_loss, l1_loss
+
+LOSS_NAMES: tuple[str, ...] = ("discriminator", "adversarial", "l1")
+Backward = Callable[[Tensor], None]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Both networks and their optimisers."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
+
+
+def train_step(
+    networks: Networks,
+    label: Float[Tensor, "b c1 h w"],
+    photo: Float[Tensor, "b c2 h w"],
+    *,
+    gan_loss: GanLoss,
+    l1_weight: float,
+    backward: Backward = torch.Tensor.backward,
+) -> Float[Tensor, "3"]:
+    """Update both networks on one batch of images in [-1, 1]; returns the ``LOSS_NAMES``."""
+    output = networks.generator(label)
+    discriminator = discriminator_step(networks, label, photo, output, gan_loss, backward)
+    generator = generator_step(networks, label, photo, output, gan_loss, l1_weight, backward)
+    return torch.stack((discriminator, *generator))
+
+
+def discriminator_step(
+    networks: Networks,
+    label: Float[Tensor, "b c1 h w"],
+    photo: Float[Tensor, "b c2 h w"],
+    output: Float[Tensor, "b c2 h w"],
+    gan_loss: GanLoss,
+    backward: Backward,
+) -> Float[Tensor, ""]:
+    """Teach the discriminator to tell the photo from the generator's output."""
+    real = networks.discriminator(label, photo)
+    fake = networks.discriminator(label, output.detach())
+    loss = discriminator_loss(real, fake, gan_loss)
+
+    networks.discriminator_optimizer.zero_grad()
+    backward(loss)
+    networks.discriminator_optimizer.step()
+    return loss.detach()
+
+
+def generator_step(
+    networks: Networks,
+    label: Float[Tensor, "b c1 h w"],
+    photo: Float[Tensor, "b c2 h w"],
+    output: Float[Tensor, "b c2 h w"],
+    gan_loss: GanLoss,
+    l1_weight: float,
+    backward: Backward,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Teach the generator to pass for the photo and to be close to it."""
+    networks.discriminator.requires_grad_(False)  # no gradients that nobody reads
+    adversarial = adversarial_loss(networks.discriminator(label, output), gan_loss)
+    l1 = l1_loss(output, photo)
+
+    networks.generator_optimizer.zero_grad()
+    backward(adversarial + l1_weight * l1)
+    networks.generator_optimizer.step()
+    networks.discriminator.requires_grad_(True)
+    return adversarial.detach(), l1.detach()

@@ -1,0 +1,301 @@
+"""The U-Net against the published one: weights, shapes, dropout, initialisation, output."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions, make_norm
+
+# A wide embedding: of two ReLUs, both may be dead from the start.
+OPTIONS = NormOptions(num_groups=2, key_group_size=2, reduction=1)
+SIZES = [2**depth for depth in range(5, 11)]
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed_and_one_thread():
+    """On tensors this small, threads mostly wait for one another."""
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small_config(**settings) -> GeneratorConfig:
+    return GeneratorConfig(**{"ngf": 4, "depth": 4, "norm_options": OPTIONS} | settings)
+
+
+def depth_of(size: int) -> int:
+    return size.bit_length() - 1
+
+
+@pytest.mark.parametrize(
+    ("norm", "options", "weights"),
+    [
+        ("bn", NormOptions(), 54_413_955),
+        ("in", NormOptions(affine=False), 54_409_603),
+        ("in", NormOptions(), 54_419_459),
+        ("ilm-in", NormOptions(), 54_844_163),
+    ],
+    ids=["port with bn", "port with in", "affine in", "ilm-in"],
+)
+def test_number_of_weights_is_that_of_the_reference(norm, options, weights):
+    with torch.device("meta"):
+        generator = UNetGenerator(GeneratorConfig(norm=norm, norm_options=options))
+    assert sum(parameter.numel() for parameter in generator.parameters()) == weights
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_power_of_two_is_halved_to_1x1_and_doubled_back(size):
+    config = GeneratorConfig(depth=depth_of(size))
+    assert config.size_multiple == size
+    with torch.device("meta"):
+        generator, label = UNetGenerator(config), torch.empty(1, 3, size, size)
+        innermost = label
+        for down in generator.encoder:
+            innermost = down(innermost)
+        assert innermost.shape[2:] == (1, 1)
+        assert generator(label).shape == label.shape
+
+
+@pytest.mark.parametrize("size", [size for size in SIZES if size <= 256])
+@pytest.mark.parametrize("norm", ["in", "ilm-in"])
+@torch.no_grad()
+def test_photos_are_finite_and_between_minus_one_and_one(size, norm):
+    generator = UNetGenerator(small_config(depth=depth_of(size), norm=norm))
+    nn.init.normal_(generator.head.weight)
+    photo = generator(torch.rand(1, 3, size, size) * 2 - 1)
+    assert photo.shape == (1, 3, size, size)
+    assert photo.isfinite().all()
+    assert photo.abs().max() <= 1
+    assert photo.min() < 0 < photo.max()
+
+
+def test_depth_is_that_of_256x256_unless_set():
+    assert len(UNetGenerator(small_config(depth=None)).encoder) == 8
+    assert small_config(depth=None).size_multiple == 256
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 24), (40, 16), (8, 8)])
+@torch.no_grad()
+def test_images_need_not_be_square(height, width):
+    generator = UNetGenerator(small_config(depth=3))
+    assert generator(torch.zeros(2, 3, height, width)).shape == (2, 3, height, width)
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 3), (3, 1)])
+@torch.no_grad()
+def test_images_may_be_grey(in_channels, out_channels):
+    generator = UNetGenerator(small_config(in_channels=in_channels, out_channels=out_channels))
+    assert generator(torch.zeros(1, in_channels, 16, 16)).shape == (1, out_channels, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("placement", "depth", "blocks"),
+    [
+        ("original", 8, [0, 1, 2]),
+        ("original", 5, [0, 1, 2]),
+        ("original", 3, [0, 1]),
+        ("port", 8, [1, 2, 3]),
+        ("port", 7, [1, 2]),
+        ("port", 5, []),
+    ],
+)
+def test_decoder_blocks_that_drop(placement, depth, blocks):
+    config = small_config(depth=depth, dropout_placement=placement, dropout=0.25)
+    generator = UNetGenerator(config)
+    dropouts = [
+        (block, module.p)
+        for block, up in enumerate(generator.decoder)
+        for module in up.modules()
+        if isinstance(module, nn.Dropout)
+    ]
+    assert dropouts == [(block, 0.25) for block in blocks]
+    assert sum(isinstance(module, nn.Dropout) for module in generator.modules()) == len(blocks)
+
+
+@pytest.mark.parametrize("placement", ["original", "port"])
+@torch.no_grad()
+def test_dropout_acts_in_training_only(placement):
+    generator = UNetGenerator(small_config(depth=6, dropout_placement=placement))
+    label = torch.randn(1, 3, 64, 64)
+    assert not torch.equal(generator(label), generator(label))
+    generator.eval()
+    assert torch.equal(generator(label), generator(label))
+
+
+@torch.no_grad()
+def test_without_dropout_training_mode_is_deterministic():
+    generator = UNetGenerator(small_config(dropout=0.0))
+    label = torch.randn(1, 3, 16, 16)
+    assert torch.equal(generator(label), generator(label))
+
+
+class SkipBlock(nn.Module):
+    """The reference's recursion: down, whatever lies inside, up, joined to the input."""
+
+    def __init__(
+        self, config: GeneratorConfig, outer: int, inner: int, inside: nn.Module | None, drop: bool
+    ) -> None:
+        super().__init__()
+        bias = config.norm != "bn"
+        layers: list[nn.Module] = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
+        if inside is not None:
+            layers += [make_norm(config.norm, inner, config.norm_options), inside]
+        joined = inner if inside is None else 2 * inner
+        layers += [nn.ReLU(), nn.ConvTranspose2d(joined, outer, 4, 2, 1, bias=bias)]
+        layers.append(make_norm(config.norm, outer, config.norm_options))
+        if drop:
+            layers.append(nn.Dropout(config.dropout))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.layers(x)], 1)
+
+
+def reference_unet(config: GeneratorConfig, dropping: list[int]) -> nn.Module:
+    """The published pix2pix U-Net: skip blocks nested from the innermost out.
+
+    ``dropping`` numbers the skip blocks with dropout, from the innermost, 0.
+    """
+    widths = [config.ngf * min(2**level, 8) for level in range(config.num_downs)]
+    block = None
+    for index in range(config.num_downs - 1):
+        inner, outer = widths[-1 - index], widths[-2 - index]
+        block = SkipBlock(config, outer, inner, block, index in dropping)
+    return nn.Sequential(
+        nn.Conv2d(config.in_channels, config.ngf, 4, 2, 1, bias=config.norm != "bn"),
+        block,
+        nn.ReLU(),
+        nn.ConvTranspose2d(2 * config.ngf, config.out_channels, 4, 2, 1),
+        nn.Tanh(),
+    )
+
+
+def layers_of(network: nn.Module) -> list[nn.Module]:
+    """Convolutions and normalisations in the order in which they are computed."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.GroupNorm, nn.BatchNorm2d, ILMNorm2d)
+    return [module for module in network.modules() if isinstance(module, kinds)]
+
+
+def randomise(layer: nn.Module) -> None:
+    """Weights and running statistics of ordinary size, none at its initial value."""
+    for tensor in layer.state_dict().values():
+        if tensor.ndim > 1:
+            nn.init.kaiming_normal_(tensor)
+        elif tensor.ndim == 1:
+            nn.init.uniform_(tensor, 0.2, 0.8)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize(
+    ("placement", "dropping"), [("original", [0, 1, 2]), ("port", [1])], ids=["original", "port"]
+)
+@pytest.mark.parametrize("norm", ["none", "in", "bn", "ilm-in"])
+@torch.no_grad()
+def test_computes_what_the_published_unet_computes(norm, placement, dropping, training):
+    """Nested skip blocks given the same weights, and the same dropout masks in training."""
+    config = small_config(depth=6, norm=norm, dropout_placement=placement)
+    generator = UNetGenerator(config).train(training)
+    reference = reference_unet(config, dropping).train(training)
+    for layer, copy in zip(layers_of(generator), layers_of(reference), strict=True):
+        randomise(layer)
+        copy.load_state_dict(layer.state_dict())
+
+    label = torch.randn(2, 3, 64, 64)
+    torch.manual_seed(1)
+    photo = generator(label)
+    torch.manual_seed(1)
+    torch.testing.assert_close(photo, reference(label), rtol=0, atol=1e-5)
+    assert photo.std() > 0.1
+
+
+@pytest.mark.parametrize("norm", ["in", "ilm-in"])
+def test_outermost_and_innermost_encoder_blocks_are_not_normalised(norm):
+    """Nothing may normalise the 1x1 map, and no norm follows the image's own convolution."""
+    generator = UNetGenerator(small_config(depth=5, norm=norm))
+    normalised = [not isinstance(down.norm, nn.Identity) for down in generator.encoder]
+    assert normalised == [False, True, True, True, False]
+    assert not any(isinstance(up.norm, nn.Identity) for up in generator.decoder)
+
+
+@pytest.mark.parametrize("norm", ["bn", "ilm-in"])
+def test_convolutions_start_as_n_0_002_without_bias(norm):
+    generator = UNetGenerator(small_config(ngf=16, norm=norm))
+    convolutions = [
+        module
+        for module in generator.modules()
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    assert len(convolutions) == 8
+    for conv in convolutions:
+        assert conv.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert conv.weight.mean().item() == pytest.approx(
+            0, abs=4 * 0.02 / conv.weight.numel() ** 0.5
+        )
+        assert conv.bias is None or (conv.bias == 0).all()
+    kurtosis = (convolutions[3].weight / 0.02).pow(4).mean().item()
+    assert kurtosis == pytest.approx(3, rel=0.1)  # normal, not uniform
+
+
+@pytest.mark.parametrize("norm", NORM_NAMES)
+def test_only_batch_norm_takes_the_bias_of_its_convolutions(norm):
+    generator = UNetGenerator(small_config(norm=norm))
+    blocks = [*generator.encoder, *generator.decoder]
+    assert all((block.conv.bias is None) == (norm == "bn") for block in blocks)
+    assert generator.head.bias is not None
+
+
+@pytest.mark.parametrize("norm", NORM_NAMES)
+def test_every_weight_learns_under_every_norm(norm):
+    generator = UNetGenerator(small_config(norm=norm, ngf=16))
+    label = torch.randn(2, 3, 32, 32, requires_grad=True)
+    (generator(label) * torch.randn(2, 3, 32, 32)).sum().backward()
+    assert label.grad.abs().max() > 0
+    for name, parameter in generator.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"in_channels": 2}, r"--generator\.in-channels: .*found 2"),
+        ({"out_channels": 4}, r"--generator\.out-channels: .*found 4"),
+        ({"ngf": 0}, r"--generator\.ngf: .*found 0"),
+        ({"depth": 1}, r"--generator\.depth: .*found 1"),
+        ({"depth": 11}, r"--generator\.depth: .*found 11"),
+        ({"dropout": 1.0}, r"--generator\.dropout: .*found 1\.0"),
+        ({"dropout": -0.1}, r"--generator\.dropout: .*found -0\.1"),
+        (
+            {"norm": "gn", "ngf": 8},
+            r"--generator\.norm-options\.num-groups: .* 8 channels, found 32",
+        ),
+        (
+            {"norm": "ilm-in", "norm_options": NormOptions(key_group_size=128)},
+            r"--generator\.norm-options\.key-group-size: .* 64 channels, found 128",
+        ),
+        (
+            {"norm": "ilm-gn", "norm_options": NormOptions(num_groups=48)},
+            r"--generator\.norm-options\.num-groups: .* 64 channels, found 48",
+        ),
+        (
+            {"norm": "ilm-ln", "norm_options": NormOptions(reduction=0)},
+            r"--generator\.norm-options\.reduction: .*found 0",
+        ),
+        ({"norm": "batch"}, r"--generator\.norm: .*found 'batch'"),
+    ],
+)
+def test_config_errors_name_the_flag(settings, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        GeneratorConfig(**settings)
+
+
+def test_config_is_frozen():
+    config = GeneratorConfig()
+    with pytest.raises(FrozenInstanceError):
+        config.ngf = 32
