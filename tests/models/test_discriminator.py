@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions
 
@@ -210,7 +211,7 @@ def test_every_weight_learns_under_every_norm(norm, n_layers):
     ],
 )
 def test_config_errors_name_the_flag(settings, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(UserError, match=f"^{message}"):
         DiscriminatorConfig(**settings)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions, make_norm
 
@@ -291,7 +292,7 @@ def test_every_weight_learns_under_every_norm(norm):
     ],
 )
 def test_config_errors_name_the_flag(settings, message):
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(UserError, match=f"^{message}"):
         GeneratorConfig(**settings)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torchvision import models
 
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.norms import (
     NORM_NAMES,
     ILMNorm2d,
@@ -272,7 +273,7 @@ def test_autocast_leaves_the_statistics_and_the_autoencoder_in_float32():
     torch.testing.assert_close(out.float(), expected, rtol=2**-8, atol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
 @pytest.mark.parametrize("name", NORM_NAMES)
 def test_a_norm_cast_to_a_dtype_maps_that_dtype_to_itself(name, dtype):
     norm = make_norm(name, 16, OPTIONS).to(dtype)
@@ -490,7 +491,7 @@ def test_check_norm_names_the_flag_and_the_layer():
     options = NormOptions(key_group_size=8)
     check_norm("--generator.norm-options", "ilm-in", options, [64, 16, 8])
     message = r"^--generator\.norm-options\.key-group-size: .* 12 channels, found 8; 4 would fit$"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         check_norm("--generator.norm-options", "ilm-in", options, [64, 12])
 
 
