@@ -98,8 +98,9 @@ def write_image(path: Path, pixels: UInt8[np.ndarray, "h w c"]) -> None:
 
 
 def to_unit(pixels: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
-    """uint8 images, channels last, to float32 in [-1, 1], channels first."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)
+    """uint8 images, channels last, to contiguous float32 in [-1, 1], channels first."""
+    images = pixels.permute(0, 3, 1, 2)
+    return images.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
 
 
 def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:

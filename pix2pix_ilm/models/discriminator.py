@@ -33,7 +33,7 @@ class DiscriminatorConfig:
             raise UserError(f"--discriminator.ndf: expected at least 1, found {self.ndf}")
         if not 0 <= self.n_layers <= 6:
             raise UserError(f"--discriminator.n-layers: expected 0 to 6, found {self.n_layers}")
-        check_norm("--discriminator.norm-options", self.norm, self.norm_options, self.widths[1:])
+        check_norm("discriminator", self.norm, self.norm_options, self.widths[1:])
 
     @property
     def widths(self) -> list[int]:

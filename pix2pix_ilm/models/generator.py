@@ -53,8 +53,7 @@ class GeneratorConfig:
             raise UserError(f"--generator.depth: expected 2 to 10, found {self.depth}")
         if not 0 <= self.dropout < 1:
             raise UserError(f"--generator.dropout: expected 0 to below 1, found {self.dropout}")
-        normalised = self.widths[1:-1] + self.widths[:-1]
-        check_norm("--generator.norm-options", self.norm, self.norm_options, normalised)
+        check_norm("generator", self.norm, self.norm_options, self.widths[:-1])
 
     @property
     def num_downs(self) -> int:

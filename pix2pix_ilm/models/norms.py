@@ -90,7 +90,8 @@ class ILMNorm2d(nn.Module):
         self.var_decoder = nn.Linear(embedding, num_keys, bias=False)  # W3
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        with torch.autocast(x.device.type, enabled=False):
+        # Tensors without storage have no autocast of their own to switch off.
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             pixels = x.shape[2] * x.shape[3]
             moments = channel_moments(x)
             num_keys = self.num_channels // self.key_group_size
@@ -103,8 +104,9 @@ class ILMNorm2d(nn.Module):
         self, key_mean: Float[Tensor, "b n"], key_var: Float[Tensor, "b n"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
         """The rescaling parameters (omega, beta) of each instance from its key features."""
-        mean_embedding = torch.relu(self.encoder(key_mean))  # eq. (4)
-        var_embedding = torch.relu(self.encoder(key_var))
+        dtype = self.encoder.weight.dtype
+        mean_embedding = torch.relu(self.encoder(key_mean.to(dtype)))  # eq. (4)
+        var_embedding = torch.relu(self.encoder(key_var.to(dtype)))
         mean_decoded = self.mean_activation(self.mean_decoder(mean_embedding))  # eq. (5)
         var_decoded = self.var_activation(self.var_decoder(var_embedding))
         omega = repeat_to(self.num_channels, var_decoded) + self.weight  # eq. (6)
@@ -234,8 +236,8 @@ def check_divides(name: str, size: int, num_channels: int) -> None:
         )
 
 
-def check_norm(flag: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
-    """Build each layer once without memory, so that a bad size is refused under its own flag.
+def check_norm(network: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
+    """Build each layer once without memory, so that a bad setting is refused under its own flag.
 
     Raises:
         UserError: beginning with the flag, e.g. ``--generator.norm-options.key-group-size``.
@@ -246,4 +248,6 @@ def check_norm(flag: str, name: NormName, options: NormOptions, widths: Iterable
                 make_norm(name, width, options)
         except ValueError as error:
             setting, problem = str(error).split(":", 1)
-            raise UserError(f"{flag}.{setting.replace('_', '-')}:{problem}") from None
+            group = "" if setting == "norm" else "norm-options."
+            flag = f"--{network}.{group}{setting.replace('_', '-')}"
+            raise UserError(f"{flag}:{problem}") from None

@@ -13,16 +13,6 @@ from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions
 OPTIONS = NormOptions(num_groups=2, key_group_size=2, reduction=1)
 
 
-@pytest.fixture(autouse=True)
-def _fixed_seed_and_one_thread():
-    """On tensors this small, threads mostly wait for one another."""
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def small_config(**settings) -> DiscriminatorConfig:
     return DiscriminatorConfig(**{"ndf": 4, "norm_options": OPTIONS} | settings)
 
