@@ -173,7 +173,10 @@ def data(prog: str, arguments: list[str]) -> None:
     else:
         from pix2pix_ilm.data.synthetic import synthesize
 
-        synthesize(options.out, options.count, options.size, options.seed)
+        try:
+            synthesize(options.out, options.count, options.size, options.seed)
+        except ValueError as error:
+            raise UserError(f"--{error}") from None
         say(f"Done: {options.out}")
 
 

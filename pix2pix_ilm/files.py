@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Files: written so that a reader, or a crash, never meets half of one; read with clear errors."""
 
 import os
 from collections.abc import Callable
@@ -7,6 +7,22 @@ from pathlib import Path
 from typing import IO
 
 from pix2pix_ilm.errors import UserError
+
+
+def is_folder(path: Path) -> bool:
+    """``Path.is_dir``, but False where that raises: no permission to look, too long a name."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of a file; UserError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

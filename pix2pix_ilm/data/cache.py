@@ -28,6 +28,7 @@ from torch import Tensor
 from pix2pix_ilm.data.images import resize
 from pix2pix_ilm.data.pairs import Direction, Pair, listing
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import read_bytes
 
 FORMAT = 1
 SIDES = ("a.npy", "b.npy")
@@ -104,13 +105,10 @@ def digest_files(pairs: Sequence[Pair]) -> str:
     """SHA-256 over the names and contents of all files, in order."""
 
     def digest(pair: Pair) -> bytes:
-        try:
-            contents = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in pair.files)
-        except OSError as error:
-            raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
-        return pair.name.encode() + b"\0" + contents
+        contents = b"".join(hashlib.sha256(read_bytes(path)).digest() for path in pair.files)
+        return os.fsencode(pair.name) + b"\0" + contents
 
-    return hashlib.sha256(b"".join(in_parallel(digest, pairs))).hexdigest()
+    return hashlib.sha256(b"".join(all_or_listing(digest, pairs))).hexdigest()
 
 
 def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
@@ -139,7 +137,7 @@ def write_entry(
     entry: Path, pairs: Sequence[Pair], size: int, channels: tuple[int, int], digest: str
 ) -> None:
     """Decode all pairs into a temporary folder, then rename it into place."""
-    temporary = entry.with_suffix(f".{os.getpid()}.tmp")
+    temporary = entry.with_suffix(".tmp")  # the lock makes it ours; a killed process may leave one
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -153,31 +151,52 @@ def write_entry(
 
 def decode_all(folder: Path, pairs: Sequence[Pair], size: int, channels: tuple[int, int]) -> None:
     """Decode and resize every pair into the arrays of a new entry."""
+    expect_space(folder, len(pairs) * size * size * sum(channels))
     arrays = [
         np.lib.format.open_memmap(folder / side, "w+", np.uint8, (len(pairs), size, size, c))
         for side, c in zip(SIDES, channels, strict=True)
     ]
 
-    def decode(position: int) -> str | None:
-        try:
-            for array, image in zip(arrays, pairs[position].read(channels), strict=True):
-                array[position] = resize(image, size)
-        except UserError as error:
-            return str(error)
-        return None
+    def decode(position: int) -> None:
+        for array, image in zip(arrays, pairs[position].read(channels), strict=True):
+            array[position] = resize(image, size)
 
-    results = track(
-        in_parallel(decode, range(len(pairs))),
-        "Decoding images",
-        total=len(pairs),
-        transient=True,
-        disable=not sys.stdout.isatty(),
-    )
-    problems = [problem for problem in results if problem is not None]
-    if problems:
-        raise UserError(listing("these images cannot be used", problems))
+    all_or_listing(decode, range(len(pairs)), "Decoding images")
     for array in arrays:
         array.flush()
+
+
+def expect_space(folder: Path, needed: int) -> None:
+    """UserError where a memory map would outgrow the disk, which ends the process by a signal."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder.parent}: the cache needs {needed >> 20} MiB, found {free >> 20} MiB free; "
+            "PIX2PIX_ILM_CACHE can name another folder"
+        )
+
+
+def all_or_listing(
+    work: Callable[[Item], Result], items: Sequence[Item], task: str | None = None
+) -> list[Result]:
+    """Work on all items in parallel; one UserError lists those that failed with one.
+
+    ``task`` names the progress bar, which only a terminal shows.
+    """
+
+    def attempt(item: Item) -> Result | UserError:
+        try:
+            return work(item)
+        except UserError as error:
+            return error
+
+    hidden = task is None or not sys.stdout.isatty()
+    attempts = in_parallel(attempt, items)
+    results = list(track(attempts, task or "", len(items), transient=True, disable=hidden))
+    problems = [result for result in results if isinstance(result, UserError)]
+    if problems:
+        raise UserError(listing("these images cannot be used", problems))
+    return [result for result in results if not isinstance(result, UserError)]
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

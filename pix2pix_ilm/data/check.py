@@ -21,13 +21,12 @@ def check_folder(root: Path) -> str:
     Raises:
         UserError: listing what cannot be used, split by split, after the lines of the good ones.
     """
-    splits = list_splits(root) or list(SPLITS[:2])
     lines, problems = [], []
-    for split in splits:
+    for split in list_splits(root) or SPLITS[:2]:
         try:
             pairs = find_whole_split(root, split)
         except UserError as error:
-            problems.append(f"{split}: {error}")
+            problems.append(str(error))
             continue
         results = list(in_parallel(inspect, pairs))
         sizes = Counter(result for result in results if isinstance(result, tuple))
@@ -36,7 +35,7 @@ def check_folder(root: Path) -> str:
         if bad:
             problems.append(listing(f"{split}: these images cannot be used", bad))
     if problems:
-        raise UserError("\n".join([*lines, *problems]))
+        raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
     if manifest(root) == MANIFEST:
         lines.append("this is CMP Facades as pix2pix distributes it, intact; use --direction BtoA")
     return "\n".join(lines)

@@ -6,15 +6,18 @@ Isola et al. distribute with pix2pix.
 """
 
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import read_bytes
 
 URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz"
 MANIFEST = "9a51aef74925252a751dadb7e80621885b842894441d6e136c879d7fb402839e"
@@ -50,8 +53,18 @@ def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:
     Raises:
         UserError: no network, a damaged archive, another data set, or something in the way.
     """
+    if archive is not None and not archive.is_file():
+        raise UserError(f"{archive}: no such file; expected a copy of facades.tar.gz")
+    try:
+        put_into(folder.resolve(), url, archive)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error})") from None
+
+
+def put_into(folder: Path, url: str, archive: Path | None) -> None:
+    """The steps of ``download``."""
     if folder.exists() and any(folder.iterdir()):
-        verify(folder)
+        verify(folder, folder)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     if archive is not None:
@@ -68,9 +81,10 @@ def fetch(url: str, target: Path) -> None:
     try:
         with httpx.Client(follow_redirects=True, timeout=30) as client:
             fetch_rest(client, url, target)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:
+        # the last two: a proxy in the environment that httpx cannot use
         raise UserError(
-            f"cannot download {url} ({error}); fetch it elsewhere and run "
+            f"cannot download {url} ({first_line(error)}); fetch it elsewhere and run "
             f"'pix2pix-ilm data download facades --archive facades.tar.gz'"
         ) from None
 
@@ -85,7 +99,8 @@ def fetch_rest(client: httpx.Client, url: str, target: Path) -> None:
         response.raise_for_status()
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         done = done if resumed else 0
-        total = done + int(response.headers.get("Content-Length", 0)) or None
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
         columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress, target.open("ab" if resumed else "wb") as file:
             task = progress.add_task(f"Downloading {target.stem}", total=total, completed=done)
@@ -100,24 +115,30 @@ def unpack(archive: Path, folder: Path) -> None:
         try:
             with tarfile.open(archive) as tar:
                 tar.extractall(temporary, filter="data")  # refuses paths that lead outside
-        except (OSError, EOFError, tarfile.TarError) as error:
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise UserError(
-                f"{archive}: not a whole archive ({error}); delete it and try again"
+                f"{archive}: cannot be unpacked ({first_line(error)}); if the file is damaged, "
+                "delete it and try again"
             ) from None
         unpacked = Path(temporary, "facades")
-        verify(unpacked)
+        verify(unpacked, archive)
         if folder.exists():
             folder.rmdir()
         shutil.move(unpacked, folder)
 
 
-def verify(folder: Path) -> None:
-    """Check every image against the content manifest; UserError if anything differs."""
+def first_line(error: Exception) -> str:
+    """What went wrong, without the advice that some libraries add."""
+    return str(error).partition("\n")[0].rstrip(":")
+
+
+def verify(folder: Path, source: Path) -> None:
+    """Check every image against the content manifest; UserError about ``source`` if one differs."""
     found = manifest(folder)
     if found != MANIFEST:
         count = sum(1 for _ in folder.glob("**/*.jpg"))
         raise UserError(
-            f"{folder}: not the CMP Facades of pix2pix (606 images with manifest "
+            f"{source}: not the CMP Facades of pix2pix (606 images with manifest "
             f"{MANIFEST[:12]}, found {count} with {found[:12]}); move it away and try again"
         )
 
@@ -128,9 +149,10 @@ def manifest(folder: Path) -> str:
     The same as ``find . -name '*.jpg' | LC_ALL=C sort | xargs sha256sum | sha256sum`` inside the
     folder, so independent of how the archive was packed.
     """
-    files = {f"./{path.relative_to(folder).as_posix()}": path for path in folder.glob("**/*.jpg")}
+    paths = (path for path in folder.glob("**/*.jpg") if path.is_file())
+    files = {os.fsencode(f"./{path.relative_to(folder).as_posix()}"): path for path in paths}
     lines = (
-        f"{hashlib.sha256(files[name].read_bytes()).hexdigest()}  {name}\n"
-        for name in sorted(files, key=str.encode)
+        hashlib.sha256(read_bytes(files[name])).hexdigest().encode() + b"  " + name + b"\n"
+        for name in sorted(files)
     )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256(b"".join(lines)).hexdigest()

@@ -16,13 +16,19 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files directly in a folder, in natural order (2 before 10), hidden ones left out."""
-    found = (
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
-    return sorted(found, key=natural_key)
+    """Image files directly in a folder, in natural order (2 before 10), hidden ones left out.
+
+    Raises:
+        UserError: the folder is missing or cannot be listed.
+    """
+    try:
+        return sorted(filter(is_image_file, folder.iterdir()), key=natural_key)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror})") from None
+
+
+def is_image_file(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -53,8 +59,10 @@ def open_image(path: Path) -> Image.Image:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: expected an image file, found a folder") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{path}: cannot be read (not an image)") from None
+    except Exception as error:  # a damaged file can make a decoder raise nearly anything
+        reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason})") from None
 
 

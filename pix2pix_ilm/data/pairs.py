@@ -20,6 +20,7 @@ import numpy as np
 
 from pix2pix_ilm.data.images import SUFFIXES, as_array, list_images, open_image, read_image
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import is_folder
 
 Direction = Literal["AtoB", "BtoA"]
 SPLITS = ("train", "val", "test")
@@ -85,7 +86,7 @@ def find_pairs(root: Path, split: str) -> list[Pair]:
 
 def find_whole_split(root: Path, split: str) -> list[Pair]:
     """All pairs of a split by name; errors as in ``find_pairs``."""
-    if not root.is_dir():
+    if not is_folder(root):
         raise UserError(f"{root}: no such folder; expected a folder of image pairs")
     folders = split_folders(root, split)
     if folders is None and split in SPLITS and not list_splits(root):
@@ -114,45 +115,49 @@ def split_folders(root: Path, split: str) -> tuple[Path, ...] | None:
         (root / split / "A", root / split / "B"),
         (root / f"{split}A", root / f"{split}B"),
     ):
-        if a.is_dir() and b.is_dir():
+        if is_folder(a) or is_folder(b):
             return a, b
-    return (root / split,) if (root / split).is_dir() else None
+    return (root / split,) if is_folder(root / split) else None
 
 
 def pairs_in(folders: tuple[Path, ...]) -> list[Pair]:
     """Match the files of one folder, or of two, by name without suffix."""
-    files = [by_stem(folder) for folder in folders]
-    names = files[0].keys()
-    if not names:
+    for folder in folders:
+        if not is_folder(folder):
+            raise UserError(f"{folder}: no such folder; expected the partners of the other folder")
+    a, b = by_stem(folders[0]), by_stem(folders[-1])
+    if not a and not b:
         raise UserError(f"{folders[0]}: no images found; expected {', '.join(SUFFIXES)}")
-    for folder, other in (
-        (folders[-1], files[0].keys() - files[-1].keys()),
-        (folders[0], files[-1].keys() - files[0].keys()),
-    ):
-        if other:
-            raise UserError(listing(f"{folder} lacks the partner of", sorted(other)))
-    return [Pair(name, tuple(of[name] for of in files)) for name in names]
+    unpaired = [a[name] for name in a if name not in b] + [b[name] for name in b if name not in a]
+    if unpaired:
+        raise UserError(
+            listing(f"{folders[0]} and {folders[1]}: images without a partner", unpaired)
+        )
+    return [Pair(name, (a[name], b[name])[: len(folders)]) for name in a]
 
 
 def by_stem(folder: Path) -> dict[str, Path]:
     """The images of a folder by name without suffix, in natural order."""
-    files: dict[str, Path] = {}
-    for path in list_images(folder):
-        if path.stem in files:
-            raise UserError(f"{path} and {files[path.stem]}: names must differ before the suffix")
-        files[path.stem] = path
+    images = list_images(folder)
+    files = {path.stem: path for path in images}
+    same = [path for path in images if files[path.stem] != path]
+    if same:
+        raise UserError(listing(f"{folder}: names that differ only in their suffix", same))
     return files
 
 
 def hold_out(pairs: list[Pair], split: str) -> list[Pair]:
     """Divide pairs that came without splits: every tenth (at least the last) is not trained on."""
     held_out = pairs[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY] or pairs[-1:]
-    return [pair for pair in pairs if pair not in held_out] if split == "train" else held_out
+    if split != "train":
+        return held_out
+    names = {pair.name for pair in held_out}
+    return [pair for pair in pairs if pair.name not in names]
 
 
-def listing(headline: str, problems: Iterable[str]) -> str:
+def listing(headline: str, problems: Iterable[object]) -> str:
     """A headline with the number of problems, the first ten, and how many more there are."""
-    problems = list(problems)
+    problems = [str(problem) for problem in problems]
     shown = problems[:LISTED_PROBLEMS]
     if len(problems) > len(shown):
         shown.append(f"... and {len(problems) - len(shown)} more")

@@ -1,5 +1,6 @@
 """The names that stand for data sets, beside plain folders."""
 
+import shutil
 from pathlib import Path
 
 from filelock import FileLock
@@ -7,6 +8,7 @@ from filelock import FileLock
 from pix2pix_ilm.data.cache import default_cache
 from pix2pix_ilm.data.synthetic import synthesize
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import is_folder
 
 SYNTHETIC_PAIRS = 250
 FACADES = Path("data/facades")
@@ -21,12 +23,12 @@ def data_folder(name: str, image_size: int) -> Path:
         image_size: height and width of what is drawn.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or the cache cannot be written.
     """
     if name == "synthetic":
         return synthetic_folder(image_size)
     folder = FACADES if name == "facades" else Path(name)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UserError(
             f"{folder}: no such folder; give --data a folder of image pairs, or run "
             "'pix2pix-ilm data download facades' first"
@@ -37,10 +39,14 @@ def data_folder(name: str, image_size: int) -> Path:
 def synthetic_folder(image_size: int) -> Path:
     """The embedded data set, drawn when it is first asked for."""
     folder = default_cache() / f"synthetic-{image_size}-{SYNTHETIC_PAIRS}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            drawn = folder.with_suffix(".tmp")
-            synthesize(drawn, SYNTHETIC_PAIRS, image_size)
-            drawn.rename(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                drawn = folder.with_suffix(".tmp")
+                shutil.rmtree(drawn, ignore_errors=True)  # of a drawing that was cut short
+                synthesize(drawn, SYNTHETIC_PAIRS, image_size)
+                drawn.rename(folder)
+    except OSError as error:
+        raise UserError(f"{folder.parent}: the cache cannot be written ({error})") from None
     return folder

@@ -14,6 +14,7 @@ from PIL import Image
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.painting import Picture, draw_photo
 from pix2pix_ilm.data.scenes import Scene, lay_out
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import write_atomically
 
 
@@ -41,18 +42,19 @@ def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
     """Write a paired data set: side-by-side PNGs, photo left and label map right.
 
     Args:
-        out: Folder that receives ``train``, ``val`` and ``test`` with 80, 10 and 10 percent of
-            the pairs (at least one each), named 1.png, 2.png, ...; files of these names are
-            replaced.
+        out: New or empty folder that receives ``train``, ``val`` and ``test`` with 80, 10 and 10
+            percent of the pairs (at least one each), named 1.png, 2.png, ...
         count: Number of pairs, at least 3.
         size: Width and height of each half in pixels, 32 to 1024.
         seed: Chooses the facades, at least 0.
 
     Raises:
         ValueError: The count is too small or the size out of range.
-        UserError: A file cannot be written.
+        UserError: The folder is not empty, or a file cannot be written.
     """
     check_size(size)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is not empty; choose a new folder")
     if count < 3:
         raise ValueError(f"count: expected at least 3 pairs (train, val, test), found {count}")
     held_out = max(count // 10, 1)

@@ -88,6 +88,8 @@ class TrainConfig:
                 f"--load-size: expected at least the image size {self.image_size}, "
                 f"found {self.load_size}"
             )
+        if self.name is not None and Path(self.name).name != self.name:
+            raise UserError(f"--name: expected a plain folder name, found {self.name!r}")
         self._check_networks()
         at_least_one = ("epochs", "batch_size", "log_every", "sample_every", "save_every")
         for name in (*at_least_one, "num_samples"):

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pix2pix_ilm.data.augment import jittered
+
+
+def coordinates(count, size):
+    """Images whose channels are their own number, row and column."""
+    number, row, column = np.indices((count, size, size))
+    return torch.from_numpy(np.stack([number, row, column], axis=-1).astype(np.uint8))
+
+
+def to_levels(images):
+    return images.add(1).mul(127.5).round().to(torch.int64).numpy()
+
+
+def windows_of(seed, index, load_size, size, flip):
+    generator = torch.Generator().manual_seed(seed)
+    return jittered(torch.tensor(index), load_size, size, flip, generator)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    index=st.lists(st.integers(0, 4), min_size=1, max_size=6),
+    size=st.integers(1, 9),
+    margin=st.integers(0, 5),
+    flip=st.booleans(),
+)
+def test_every_window_is_one_crop_perhaps_mirrored(seed, index, size, margin, flip):
+    load_size = size + margin
+    images = coordinates(5, load_size)
+    crops = to_levels(windows_of(seed, index, load_size, size, flip).of(images))
+    assert crops.shape == (len(index), 3, size, size)
+    for number, crop in zip(index, crops, strict=True):
+        top, left = crop[1].min(), crop[2].min()
+        expected = images[number, top : top + size, left : left + size].numpy()
+        if crop[2, 0, 0] > left:
+            assert flip
+            expected = expected[:, ::-1]
+        np.testing.assert_array_equal(crop, expected.transpose(2, 0, 1))
+
+
+def test_label_and_photo_get_the_same_window():
+    label = coordinates(6, 12)
+    photo = 255 - label
+    windows = windows_of(0, [3, 1, 4, 1, 5], 12, 8, flip=True)
+    assert (windows.of(label) + windows.of(photo)).abs().max() < 1e-6
+    assert torch.equal(windows.of(label[..., 1:2]), windows.of(label)[:, 1:2])
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_all_offsets_and_flips_are_reached_equally_often(flip):
+    count, margin, size = 6400, 4, 3
+    crops = to_levels(
+        windows_of(0, [0] * count, size + margin - 1, size, flip).of(coordinates(1, 6))
+    )
+    top, left = crops[:, 1, 0, 0], crops[:, 2].min(axis=(1, 2))
+    mirrored = crops[:, 2, 0, 0] > left
+    found, counts = np.unique(np.stack([top, left, mirrored]), axis=1, return_counts=True)
+    outcomes = margin**2 * (2 if flip else 1)
+    assert found.shape[1] == outcomes
+    expected = count / outcomes
+    assert ((counts - expected) ** 2 / expected).sum() < 2.5 * outcomes  # chi-squared
+
+
+def test_images_of_a_batch_are_cropped_and_mirrored_each_by_its_own_draw():
+    crops = to_levels(windows_of(0, [0] * 64, 16, 8, flip=True).of(coordinates(1, 16)))
+    assert len({crop.tobytes() for crop in crops}) > 32
+
+
+def test_without_margin_and_flip_images_pass_unchanged():
+    images = coordinates(3, 8)
+    crops = windows_of(0, [2, 0], 8, 8, flip=False).of(images)
+    np.testing.assert_array_equal(to_levels(crops), images[[2, 0]].permute(0, 3, 1, 2).numpy())
+    assert crops.dtype == torch.float32
+    assert crops.is_contiguous()
+
+
+def test_a_seed_repeats_its_windows_and_another_draws_others():
+    images = coordinates(4, 32)
+    first, again, other = (
+        windows_of(seed, [0, 1, 2, 3], 32, 16, flip=True).of(images) for seed in (7, 7, 8)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_only_the_given_generator_is_drawn_from():
+    before = torch.get_rng_state()
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    jittered(torch.arange(4), 12, 8, flip=True, generator=generator)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.equal(generator.get_state(), state)
+
+
+def test_the_number_of_draws_does_not_depend_on_flipping():
+    """So that runs with and without it see the same crops."""
+    states = []
+    for flip in (True, False):
+        generator = torch.Generator().manual_seed(0)
+        rows = jittered(torch.arange(4), 12, 8, flip, generator).rows
+        states.append((rows, generator.get_state()))
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
+
+
+def test_torchs_own_generator_is_the_default():
+    torch.manual_seed(3)
+    first = jittered(torch.arange(8), 32, 16, flip=True)
+    torch.manual_seed(3)
+    again = jittered(torch.arange(8), 32, 16, flip=True)
+    assert torch.equal(first.rows, again.rows)
+    assert torch.equal(first.columns, again.columns)

@@ -1,0 +1,115 @@
+import os
+
+import pytest
+from PIL import Image
+
+from pix2pix_ilm.data import check
+from pix2pix_ilm.data.check import check_folder
+from pix2pix_ilm.data.facades import manifest
+from pix2pix_ilm.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path, noise, save):
+    """Two training pairs of 8x8, one of 6x4, and a pair to test."""
+    for seed, height, width in ((1, 8, 16), (2, 8, 16), (3, 4, 12)):
+        save(tmp_path / "train" / f"{seed}.png", noise(seed, height, width))
+    save(tmp_path / "test" / "1.jpg", noise(4, 8, 16))
+    return tmp_path
+
+
+def error_of(root):
+    with pytest.raises(UserError) as caught:
+        check_folder(root)
+    return str(caught.value)
+
+
+def test_good_pairs_are_counted_by_split_with_their_sizes(root):
+    assert check_folder(root).splitlines() == [
+        "train: 3 good pairs (8x8 and 1 other sizes)",
+        "test: 1 good pairs (8x8)",
+    ]
+
+
+def test_a_folder_without_splits_shows_how_it_will_be_divided(tmp_path, noise, save):
+    for seed in range(11):
+        for side in "AB":
+            save(tmp_path / side / f"{seed}.png", noise(seed))
+    assert check_folder(tmp_path).splitlines() == [
+        "train: 10 good pairs (8x8)",
+        "val: 1 good pairs (8x8)",
+    ]
+
+
+def test_every_problem_of_every_split_is_named_after_the_good_pairs(root, noise, save):
+    save(root / "train" / "odd.png", noise(0, 8, 15))
+    (root / "train" / "empty.png").touch()
+    (root / "test" / "text.png").write_text("no image")
+    (root / "val").mkdir()
+    train, val, test = (root / split for split in ("train", "val", "test"))
+    assert error_of(root).splitlines() == [
+        "train: 3 good pairs (8x8 and 1 other sizes)",
+        "test: 1 good pairs (8x8)",
+        "train: these images cannot be used (2):",
+        f"  {train}/empty.png: cannot be read (not an image)",
+        f"  {train}/odd.png: a side-by-side image must have an even width, found 15",
+        f"{val}: no images found; expected .png, .jpg, .jpeg, .webp",
+        "test: these images cannot be used (1):",
+        f"  {test}/text.png: cannot be read (not an image)",
+    ]
+
+
+def test_many_problems_show_ten_and_how_many(root):
+    for number in range(25):
+        (root / "train" / f"bad{number}.png").touch()
+    lines = error_of(root).splitlines()
+    assert "train: these images cannot be used (25):" in lines
+    assert sum("not an image" in line for line in lines) == 10
+    assert lines[-1] == "  ... and 15 more"
+
+
+def test_pairs_of_unequal_size_are_found_with_both_files(tmp_path, noise, save):
+    save(tmp_path / "trainA" / "1.png", noise(0))
+    save(tmp_path / "trainB" / "1.png", noise(0, 8, 9))
+    assert f"A is 8x8 but B ({tmp_path}/trainB/1.png) is 9x8" in error_of(tmp_path)
+    assert error_of(tmp_path).startswith("train: 0 good pairs (none)\n")
+
+
+@pytest.mark.parametrize("name", ["missing", "file", "empty"])
+def test_nothing_to_check_is_said_once(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    message = error_of(tmp_path / name)
+    assert message.startswith(f"{tmp_path / name}: no ")
+    assert "\n" not in message
+
+
+def test_unmatched_files_without_splits_are_said_once(tmp_path, noise, save):
+    save(tmp_path / "A" / "1.png", noise(0))
+    (tmp_path / "B").mkdir()
+    assert error_of(tmp_path).count("without a partner (1)") == 1
+
+
+def test_the_real_data_set_is_recognised(root, monkeypatch):
+    assert "CMP Facades" not in check_folder(root)
+    monkeypatch.setattr(check, "MANIFEST", manifest(root))
+    last = check_folder(root).splitlines()[-1]
+    assert last.startswith("this is CMP Facades")
+    assert "--direction BtoA" in last
+
+
+def test_stray_files_and_odd_names_do_not_disturb(root):
+    (root / "folder.jpg").mkdir()
+    (root / "gone.jpg").symlink_to("nowhere")
+    (root / "Thumbs.db").touch()
+    try:
+        Image.new("RGB", (4, 2)).save(os.fsdecode(os.fsencode(root) + b"/train/caf\xe9.jpg"))
+    except OSError:
+        pytest.skip("this file system accepts UTF-8 names only")
+    assert check_folder(root).startswith("train: 4 good pairs")
+
+
+def test_checking_writes_nothing(root):
+    before = {path: path.stat().st_mtime_ns for path in (root, *root.rglob("*"))}
+    check_folder(root)
+    assert {path: path.stat().st_mtime_ns for path in (root, *root.rglob("*"))} == before

@@ -1,0 +1,433 @@
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+
+from pix2pix_ilm.data import facades
+from pix2pix_ilm.data.facades import download, fetch, manifest
+from pix2pix_ilm.errors import UserError
+
+EMPTY_SUM = hashlib.sha256().hexdigest()
+
+
+class Server(HTTPServer):
+    """Offers ``contents`` at every path; notes the Range header of every request."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.contents = b""
+        self.ranges = []
+        self.knows_ranges = True
+        self.cut_after = None
+        self.status = None
+        self.tells_length = True
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/facades.tar.gz"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self):
+        asked = self.headers["Range"]
+        self.server.ranges.append(asked)
+        contents, start = self.server.contents, 0
+        if self.server.status:
+            return self.send_error(self.server.status)
+        if self.server.knows_ranges and asked:
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+            if start >= len(contents):
+                return self.send_error(416)
+        self.send_response(206 if start else 200)
+        if self.server.tells_length:
+            self.send_header("Content-Length", str(len(contents) - start))
+        self.end_headers()
+        self.wfile.write(contents[start : self.server.cut_after])
+        return None
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(facades, "CHUNK", 1000)
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def images(monkeypatch):
+    """Contents of a small data set, whose manifest stands for the real one."""
+    rng = np.random.default_rng(0)
+    images = {f"{split}/{i}.jpg": rng.bytes(3000) for split in ("train", "val") for i in (1, 2, 10)}
+    sums = sorted((f"./{name}", hashlib.sha256(data).hexdigest()) for name, data in images.items())
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sums)
+    monkeypatch.setattr(facades, "MANIFEST", hashlib.sha256(lines.encode()).hexdigest())
+    return images
+
+
+def pack(files, *others, kind="gz"):
+    """An archive of the files below facades/, and of whole members."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{kind}") as tar:
+        for name, data in files.items():
+            tar.addfile(*member(f"facades/{name}", data))
+        for other in others:
+            tar.addfile(*other)
+    return buffer.getvalue()
+
+
+def member(name, data=b"", **fields):
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, io.BytesIO(data)
+
+
+def files_in(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def error_of(work, *args, **kwargs):
+    with pytest.raises(UserError) as caught:
+        work(*args, **kwargs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_data_set_is_downloaded_unpacked_and_nothing_else_is_left(tmp_path, server, images):
+    server.contents = pack(images)
+    download(tmp_path / "data" / "facades", server.url)
+    assert files_in(tmp_path / "data" / "facades") == images
+    assert os.listdir(tmp_path / "data") == ["facades"]  # noqa: PTH208
+    assert len(server.ranges) == 1
+
+
+def test_a_progress_bar_is_shown(tmp_path, server, images, capsys):
+    server.contents = pack(images)
+    download(tmp_path / "facades", server.url)
+    assert "Downloading facades.tar.gz" in capsys.readouterr().out
+
+
+def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, server, images):
+    server.contents = pack(images)
+    server.cut_after = 7500
+    part = tmp_path / "facades.tar.gz.part"
+    assert server.url in error_of(download, tmp_path / "facades", server.url)
+    assert not (tmp_path / "facades").exists()
+    done = part.stat().st_size
+    assert 6500 <= done <= 7500
+    assert part.read_bytes() == server.contents[:done]
+    server.cut_after = None
+    download(tmp_path / "facades", server.url)
+    assert server.ranges[1] == f"bytes={done}-"
+    assert files_in(tmp_path / "facades") == images
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("tells_length", [True, False])
+@pytest.mark.parametrize("knows_ranges", [True, False])
+@pytest.mark.parametrize("done", [0, 1, 999, 5000])
+def test_fetched_bytes_are_right_whatever_the_server_can(
+    tmp_path, server, knows_ranges, tells_length, done
+):
+    server.contents = np.random.default_rng(1).bytes(5000)
+    server.knows_ranges, server.tells_length = knows_ranges, tells_length
+    target = tmp_path / "file.part"
+    target.write_bytes(server.contents[:done])
+    fetch(server.url, target)
+    assert target.read_bytes() == server.contents
+    assert server.ranges == [f"bytes={done}-"]
+
+
+def test_a_server_without_ranges_makes_the_download_start_again(tmp_path, server, images):
+    server.contents, server.knows_ranges = pack(images), False
+    (tmp_path / "facades.tar.gz.part").write_bytes(b"a part of something else")
+    download(tmp_path / "facades", server.url)
+    assert files_in(tmp_path / "facades") == images
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_refusals_are_one_line_with_the_address_and_the_way_out(tmp_path, server, status):
+    server.status = status
+    message = error_of(download, tmp_path / "facades", server.url)
+    assert message.startswith(f"cannot download {server.url} (")
+    assert str(status) in message
+    assert "--archive facades.tar.gz" in message
+    assert not (tmp_path / "facades").exists()
+
+
+def test_offline_is_one_line_with_the_address_and_the_way_out(tmp_path, server):
+    server.server_close()  # nobody listens, as without a network
+    message = error_of(download, tmp_path / "facades", server.url)
+    assert re.match(rf"cannot download {server.url} \(.*(refused|connect).*\);", message)
+    assert "pix2pix-ilm data download facades --archive facades.tar.gz" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"])
+def test_an_unusable_proxy_is_one_line(tmp_path, server, monkeypatch, proxy):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    message = error_of(download, tmp_path / "facades", server.url)
+    assert message.startswith(f"cannot download {server.url} (")
+    assert "proxy" in message.lower()
+
+
+@pytest.mark.parametrize("kind", ["gz", ""])
+def test_a_local_copy_needs_no_network_and_is_kept(tmp_path, images, kind):
+    archive = tmp_path / "copy.tar.gz"
+    archive.write_bytes(pack(images, kind=kind))
+    download(tmp_path / "facades", "http://127.0.0.1:9/", archive)
+    assert files_in(tmp_path / "facades") == images
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.tar.gz", "facades"]
+
+
+def test_an_empty_folder_is_filled_also_behind_a_link_and_from_within(
+    tmp_path, images, monkeypatch
+):
+    (tmp_path / "copy.tar").write_bytes(pack(images))
+    (tmp_path / "empty").mkdir()
+    download(tmp_path / "empty", archive=tmp_path / "copy.tar")
+    assert files_in(tmp_path / "empty") == images
+    (tmp_path / "disk" / "facades").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "facades")
+    download(tmp_path / "link", archive=tmp_path / "copy.tar")
+    assert files_in(tmp_path / "disk" / "facades") == images
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    download(facades.Path(), archive=tmp_path / "copy.tar")
+    assert files_in(tmp_path / "here") == images
+
+
+def test_an_intact_copy_is_left_as_it_is(tmp_path, server, images):
+    server.contents = pack(images)
+    download(tmp_path / "facades", server.url)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    download(tmp_path / "facades", server.url)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
+    assert len(server.ranges) == 1
+
+
+def test_another_folder_in_the_way_is_left_as_it_is(tmp_path, server, images):
+    server.contents = pack(images)
+    (tmp_path / "facades" / "train").mkdir(parents=True)
+    (tmp_path / "facades" / "train" / "1.jpg").write_bytes(b"mine")
+    message = error_of(download, tmp_path / "facades", server.url)
+    assert message.startswith(f"{tmp_path / 'facades'}: not the CMP Facades")
+    assert files_in(tmp_path / "facades") == {"train/1.jpg": b"mine"}
+    assert server.ranges == []
+
+
+@pytest.mark.parametrize("where", ["file", "file/facades", "file/below/facades"])
+def test_a_file_in_the_way_is_one_error(tmp_path, images, where):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "copy.tar").write_bytes(pack(images))
+    message = error_of(download, tmp_path / where, archive=tmp_path / "copy.tar")
+    assert message.startswith(f"{tmp_path / where}: cannot be written (")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_while_downloading_is_one_error(tmp_path, server, images, monkeypatch):
+    server.contents = pack(images)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(facades.Progress, "advance", fail)
+    message = error_of(download, tmp_path / "facades", server.url)
+    assert message.startswith(f"{tmp_path / 'facades'}: cannot be written (")
+    assert "No space left on device" in message
+
+
+@pytest.mark.parametrize("name", ["missing.tar.gz", "folder"])
+def test_an_archive_that_is_no_file_is_named(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    message = error_of(download, tmp_path / "facades", archive=tmp_path / name)
+    assert message == f"{tmp_path / name}: no such file; expected a copy of facades.tar.gz"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"<html>please log in</html>",
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:-1000],
+    ],
+    ids=["empty", "portal", "half", "short"],
+)
+def test_damaged_archives_are_one_error_and_leave_nothing(tmp_path, images, damage):
+    archive = tmp_path / "copy.tar.gz"
+    archive.write_bytes(damage(pack(images)))
+    message = error_of(download, tmp_path / "facades", archive=archive)
+    assert message.startswith(f"{archive}: cannot be unpacked (")
+    assert "delete it and try again" in message
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_a_changed_byte_anywhere_is_one_error_and_leaves_nothing(tmp_path, images):
+    text = {name: data.hex().encode() for name, data in images.items()}  # can be compressed
+    packed, archive = pack(text), tmp_path / "copy.tar.gz"
+    messages = []
+    for position in range(20, len(packed), 500):
+        changed = bytes([packed[position] ^ 0xFF])
+        archive.write_bytes(packed[:position] + changed + packed[position + 1 :])
+        messages.append(error_of(download, tmp_path / "facades", archive=archive))
+        assert list(tmp_path.iterdir()) == [archive]
+    assert all(message.startswith(f"{archive}: ") for message in messages)
+    assert any("while decompressing data" in message for message in messages)
+
+
+def change(images):
+    images["val/10.jpg"] = b"changed"
+
+
+def remove(images):
+    del images["val/10.jpg"]
+
+
+def add(images):
+    images["val/11.jpg"] = b"one more"
+
+
+def rename(images):
+    images["val/11.jpg"] = images.pop("val/10.jpg")
+
+
+@pytest.mark.parametrize("alter", [change, remove, add, rename, dict.clear])
+def test_other_contents_are_refused_and_leave_nothing(tmp_path, images, alter):
+    alter(images)
+    archive = tmp_path / "copy.tar.gz"
+    archive.write_bytes(pack(images))
+    message = error_of(download, tmp_path / "facades", archive=archive)
+    assert message.startswith(f"{archive}: not the CMP Facades of pix2pix (606 images")
+    assert f"found {len(images)} with" in message
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_wrong_contents_from_the_network_name_the_file_to_move_away(tmp_path, server, images):
+    server.contents = pack({"train/1.jpg": b"other"})
+    part = tmp_path / "facades.tar.gz.part"
+    for _ in range(2):
+        assert error_of(download, tmp_path / "facades", server.url).startswith(f"{part}: not the")
+    part.unlink()
+    server.contents = pack(images)
+    download(tmp_path / "facades", server.url)
+    assert files_in(tmp_path / "facades") == images
+
+
+def link(name, target, kind):
+    return member(name, type=kind, linkname=target)
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        lambda _: [member("../escaped.txt", b"evil")],
+        lambda _: [member("facades/../../escaped.txt", b"evil")],
+        lambda _: [link("facades/link", "../../outside", tarfile.SYMTYPE)],
+        lambda outside: [link("facades/link", str(outside), tarfile.SYMTYPE)],
+        lambda outside: [link("facades/link", str(outside / "kept.txt"), tarfile.LNKTYPE)],
+        lambda _: [
+            link("facades/link", "../../outside", tarfile.SYMTYPE),
+            member("facades/link/escaped.txt", b"evil"),
+        ],
+        lambda _: [member("facades/device", type=tarfile.CHRTYPE)],
+        lambda _: [member("facades/pipe", type=tarfile.FIFOTYPE)],
+    ],
+    ids=["parent", "below", "symlink", "absolute link", "hard link", "through", "device", "pipe"],
+)
+def test_archives_that_lead_outside_are_refused(tmp_path, images, evil):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.txt").write_text("kept")
+    archive = tmp_path / "evil.tar.gz"
+    archive.write_bytes(pack(images, *evil(outside)))
+    assert "cannot be unpacked" in error_of(download, tmp_path / "facades", archive=archive)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.tar.gz", "outside"]
+    assert files_in(outside) == {"kept.txt": b"kept"}
+
+
+def test_absolute_paths_lose_their_root(tmp_path, images):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    archive = tmp_path / "evil.tar.gz"
+    archive.write_bytes(pack(images, member(f"{outside}/escaped.txt", b"evil")))
+    download(tmp_path / "facades", archive=archive)
+    assert files_in(tmp_path / "facades") == images
+    assert list(outside.iterdir()) == []
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A folder whose names sort differently by bytes, by folder and by locale."""
+    names = ["a.jpg", "a/b.jpg", "a-b.jpg", "B.jpg", "ä.jpg", "10.jpg", "9.jpg", ".x.jpg", "c.JPG"]
+    for name in [*names, "a/deep/er/z z.jpg", "other.png"]:
+        path = tmp_path / "drawn" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "drawn"
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("find", "xargs", "sha256sum"))), reason="no shell")
+def test_the_manifest_is_that_of_the_shell(drawn):
+    pipeline = (
+        "find . -name '*.jpg' | LC_ALL=C sort | tr '\\n' '\\0' | xargs -0 sha256sum | sha256sum"
+    )
+    shell = subprocess.run(
+        pipeline, shell=True, cwd=drawn, capture_output=True, check=True, text=True
+    )
+    assert manifest(drawn) == shell.stdout.split()[0]
+
+
+def test_the_manifest_depends_on_names_and_contents_of_jpegs_alone(drawn):
+    before = manifest(drawn)
+    shutil.copytree(drawn, drawn.with_name("copy"))
+    (drawn / "other.png").write_text("changed")
+    (drawn / "folder.jpg").mkdir()
+    (drawn / "gone.jpg").symlink_to("nowhere")
+    assert manifest(drawn) == manifest(drawn.with_name("copy")) == before
+    (drawn / "9.jpg").rename(drawn / "8.jpg")
+    renamed = manifest(drawn)
+    (drawn / "8.jpg").write_text("changed")
+    assert len({before, renamed, manifest(drawn)}) == 3
+
+
+def test_the_manifest_of_nothing_is_the_sum_of_nothing(tmp_path):
+    assert manifest(tmp_path) == manifest(tmp_path / "missing") == EMPTY_SUM
+
+
+def test_the_manifest_of_names_in_any_encoding_is_that_of_their_bytes(tmp_path):
+    name = b"caf\xe9.jpg"
+    try:
+        facades.Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system accepts UTF-8 names only")
+    line = EMPTY_SUM.encode() + b"  ./" + name + b"\n"
+    assert manifest(tmp_path) == hashlib.sha256(line).hexdigest()
+
+
+def test_the_twelve_classes_have_twelve_colours():
+    assert len(facades.PALETTE) == len(set(facades.PALETTE.values())) == 12

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.serving.translator import Translator, batches, pad_to_multiple
+
+
+def label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, channels), np.uint8)
+
+
+def test_a_translation_is_the_generators_output(make_checkpoint):
+    translator = Translator.load(make_checkpoint(), "cpu")
+    label = label_map(32, 64)
+    with torch.no_grad():
+        expected = to_uint8(translator.generator(to_unit(torch.from_numpy(label)[None])))[0]
+    assert np.array_equal(translator([label])[0], expected.numpy())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (31, 33), (32, 32), (50, 7), (100, 130)])
+def test_any_size_comes_back_in_its_own_size(make_checkpoint, size):
+    photo = Translator.load(make_checkpoint(), "cpu")([label_map(*size)])[0]
+    assert photo.shape == (*size, 3)
+    assert photo.dtype == np.uint8
+
+
+def test_an_image_is_translated_as_if_its_edge_went_on(make_checkpoint):
+    translator = Translator.load(make_checkpoint(), "cpu")
+    label = label_map(20, 30)
+    grown = np.pad(label, ((0, 12), (0, 2), (0, 0)), mode="edge")
+    assert np.array_equal(translator([label])[0], translator([grown])[0][:20, :30])
+
+
+def test_batches_give_what_single_images_give(make_checkpoint):
+    translator = Translator.load(make_checkpoint(), "cpu")
+    labels = [label_map(32, 32, seed=s) for s in range(5)] + [label_map(40, 32), label_map(32, 32)]
+    together = translator(labels, batch_size=3)
+    for label, photo in zip(labels, together, strict=True):
+        difference = translator([label])[0].astype(int) - photo
+        assert np.abs(difference).max() <= 1  # a rounding of other kernels
+
+
+@pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 3), (3, 1)])
+def test_grey_goes_in_and_out(make_checkpoint, in_channels, out_channels):
+    translator = Translator.load(make_checkpoint(in_channels, out_channels), "cpu")
+    assert translator([label_map(32, 32, in_channels)])[0].shape == (32, 32, out_channels)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (label_map(32, 32, 1), r"expected a \(height, width, 3\) uint8 image"),
+        (label_map(32, 32).astype(float), "uint8"),
+        (label_map(32, 32)[0], "uint8 image, found"),
+        (np.zeros((0, 32, 3), np.uint8), "expected sides of 1 to 4096 pixels, found 32x0"),
+        (np.zeros((1, 4097, 3), np.uint8), "found 4097x1"),
+    ],
+)
+def test_what_is_no_label_map_is_refused(make_checkpoint, label, message):
+    with pytest.raises(UserError, match=message):
+        Translator.load(make_checkpoint(), "cpu")([label])
+
+
+@given(
+    sizes=st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from([1, 2])), max_size=12),
+    batch_size=st.integers(1, 4),
+)
+@settings(max_examples=50)
+def test_batches_keep_the_order_and_never_mix_sizes(sizes, batch_size):
+    images = [np.full((*size, 3), i, np.uint8) for i, size in enumerate(sizes)]
+    made = list(batches(images, batch_size))
+    assert [image for batch in made for image in batch] == images or not images
+    assert all(1 <= len(batch) <= batch_size for batch in made)
+    assert all(len({image.shape for image in batch}) == 1 for batch in made)
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([4, 32]))
+@settings(max_examples=50)
+def test_padding_is_the_least_that_fits(height, width, multiple):
+    padded = pad_to_multiple(torch.ones(1, 1, height, width), multiple)
+    assert all(side % multiple == 0 for side in padded.shape[2:])
+    assert padded.shape[2] - height < multiple
+    assert padded.shape[3] - width < multiple
+    assert (padded == 1).all()

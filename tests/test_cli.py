@@ -1,0 +1,150 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pix2pix_ilm import cli
+
+TINY = ["--image-size", "32", "--generator.ngf", "4", "--discriminator.ndf", "4"]
+
+
+def run(*arguments) -> int:
+    """The exit code of a command, 0 if it returns."""
+    try:
+        cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+def python(*arguments) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def train_tiny(data, checkpoints) -> int:
+    return run(
+        "train", "facades", "--data", data, *TINY, "--epochs", 1, "--name", "tiny",
+        "--checkpoints", checkpoints, "--device", "cpu",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def trained(drawn_pairs, tmp_path):
+    """A run of one epoch, made from the command line."""
+    assert train_tiny(drawn_pairs, tmp_path) == 0
+    return tmp_path / "tiny"
+
+
+def test_help_answers_without_loading_what_it_does_not_need():
+    program = (
+        "import sys; from pix2pix_ilm import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    for command in cli.COMMANDS:
+        assert command in done.stdout
+    heavy = {"torch", "torchvision", "accelerate", "numpy", "PIL", "gradio", "lpips", "matplotlib"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_the_module_runs_like_the_script():
+    done = python("-m", "pix2pix_ilm", "--version")
+    assert done.stdout.strip()
+    assert done.returncode == 0
+
+
+def test_training_says_what_to_do_next(drawn_pairs, tmp_path, capsys):
+    assert train_tiny(drawn_pairs, tmp_path) == 0
+    printed = capsys.readouterr()
+    assert "epoch 1/1  step 16/16" in printed.out
+    assert f"LABEL_MAP... --checkpoint {tmp_path / 'tiny'}" in printed.err
+    assert (tmp_path / "tiny" / "model.safetensors").exists()
+
+
+def test_a_taken_name_is_refused_and_nothing_lost(trained, drawn_pairs, capsys):
+    before = (trained / "model.safetensors").read_bytes()
+    assert train_tiny(drawn_pairs, trained.parent) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (trained / "model.safetensors").read_bytes() == before
+
+
+def test_flags_reach_the_networks(drawn_pairs, tmp_path):
+    code = run(
+        "train", "paper", "--data", drawn_pairs, *TINY, "--epochs", 1, "--checkpoints", tmp_path,
+        "--train-split", "train[:4]", "--val-split", "train[4:]", "--device", "cpu",
+        "--generator.norm", "ilm-gn", "--generator.norm-options.num-groups", 2,
+        "--discriminator.norm", "ilm-in",
+    )  # fmt: skip
+    assert code == 0
+    folder = tmp_path / f"{drawn_pairs.name}-ilm-gn-ilm-in"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["train"] == ["1", "2", "3", "4"]
+    assert record["config"]["generator"]["norm_options"]["num_groups"] == 2
+
+
+def test_a_run_is_resumed_by_its_folder(trained, capsys):
+    assert run("train", "--resume", trained) == 0
+    assert f"Done: {trained}" in capsys.readouterr().err
+
+
+def test_translate_writes_photos(trained, drawn_pairs, tmp_path):
+    out = tmp_path / "out"
+    code = run(
+        "translate", drawn_pairs / "test", "--checkpoint", trained, "--out", out, "--side-by-side"
+    )
+    assert code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["1.png", "2.png"]
+
+
+def test_data_synthesize_and_check(tmp_path, capsys):
+    assert run("data", "synthesize", "--out", tmp_path / "new", "--count", 4, "--size", 32) == 0
+    assert run("data", "check", tmp_path / "new") == 0
+    assert "train: 2 good pairs (32x32)" in capsys.readouterr().err
+
+
+def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
+    (tmp_path / "facades.tar.gz").write_bytes(b"no archive")
+    code = run(
+        "data", "download", "facades", "--out", tmp_path / "facades",
+        "--archive", tmp_path / "facades.tar.gz",
+    )  # fmt: skip
+    assert code == 2
+    assert "cannot be unpacked" in capsys.readouterr().err
+    assert not (tmp_path / "facades").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "facades", "--data", "nowhere"], "nowhere: no such folder"),
+        (["train", "facades", "--image-size", "100"], "--image-size: expected one of"),
+        (["train", "--resume", "nowhere"], "nowhere: not a training run"),
+        (["train", "facades", "--generator.norm", "gn", "--generator.ngf", "10"],
+         "--generator.norm-options.num-groups: expected a divisor"),
+        (["translate", "x.png", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
+        (["data", "check", "nowhere"], "nowhere: no such folder"),
+        (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),
+        (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_one_line_and_code_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    errors = capsys.readouterr().err.strip()
+    assert errors.startswith(f"error: {message}")
+    assert "\n" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["trian"], ["train"], ["train", "facades", "--generator.norm", "batch"], ["translate"]],
+)
+def test_what_cannot_be_parsed_is_explained_with_code_2(arguments, capsys):
+    assert run(*arguments) == 2
+    assert capsys.readouterr().err

@@ -1,0 +1,111 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import is_folder, read_bytes, write_atomically
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("before", [None, b"an older and longer text"])
+def test_exactly_the_written_bytes_are_left(tmp_path, before):
+    target = tmp_path / "file.bin"
+    if before is not None:
+        target.write_bytes(before)
+    write_atomically(target, lambda file: file.write(b"new"))
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_reader_meets_the_old_contents_until_the_new_ones_are_whole(tmp_path):
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+
+    def write(file):
+        file.write(b"half")
+        file.flush()
+        assert target.read_bytes() == b"old"
+        file.write(b" and half")
+
+    write_atomically(target, write)
+    assert target.read_bytes() == b"half and half"
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_changes(tmp_path, monkeypatch):
+    target = tmp_path / "file.bin"
+    synced = []
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_size, target.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomically(target, lambda file: file.write(b"12345"))
+    assert synced == [(5, False)]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError("unexpected pos 64 vs 0"), "unexpected pos 64 vs 0"),
+    ],
+)
+def test_a_failed_write_keeps_what_was_there(tmp_path, error, reason):
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+
+    def fail(file):
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(UserError, match=reason) as caught:
+        write_atomically(target, fail)
+    assert str(target) in str(caught.value)
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_other_exceptions_pass_and_leave_nothing_behind(tmp_path, error):
+    def stop(file):
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(error):
+        write_atomically(tmp_path / "file.bin", stop)
+    assert names(tmp_path) == []
+
+
+def test_a_missing_folder_and_a_folder_in_the_way_are_reported(tmp_path):
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    for target in (tmp_path / "missing" / "file.bin", tmp_path / "folder"):
+        with pytest.raises(UserError, match=f"{target}: cannot be written"):
+            write_atomically(target, lambda file: file.write(b"new"))
+    assert names(tmp_path) == ["folder"]
+
+
+def test_only_folders_that_can_be_seen_are_folders(tmp_path):
+    (tmp_path / "file").touch()
+    assert is_folder(tmp_path)
+    for other in ("file", "missing", "file/below", "n" * 300):
+        assert not is_folder(tmp_path / other)
+
+
+def test_a_folder_behind_a_locked_door_is_none(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)  # what Path.is_dir asks in Python 3.14
+    assert not is_folder(tmp_path)
+
+
+def test_contents_are_read_or_the_file_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"contents")
+    assert read_bytes(tmp_path / "file") == b"contents"
+    with pytest.raises(UserError, match=r"missing: cannot be read \(No such file or directory\)"):
+        read_bytes(tmp_path / "missing")

@@ -1,0 +1,76 @@
+import pytest
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.training.config import PRESETS, TrainConfig
+
+
+def test_the_defaults_are_the_recipe_of_pix2pix():
+    config = TrainConfig()
+    assert (config.lr, config.beta1, config.beta2, config.l1_weight) == (2e-4, 0.5, 0.999, 100)
+    assert (config.epochs, config.batch_size, config.gan_loss) == (200, 1, "bce")
+    assert (config.image_size, config.stored_size, config.flip) == (256, 286, True)
+    assert (config.generator.ngf, config.discriminator.ndf) == (64, 64)
+
+
+@pytest.mark.parametrize(("size", "depth"), [(32, 5), (64, 6), (128, 7), (256, 8), (1024, 10)])
+def test_the_depth_takes_the_image_to_one_pixel(size, depth):
+    assert TrainConfig(image_size=size).sized_generator.num_downs == depth
+
+
+def test_a_depth_that_is_set_stays():
+    config = TrainConfig(image_size=256, generator=GeneratorConfig(depth=5))
+    assert config.sized_generator.num_downs == 5
+
+
+def test_the_learning_rate_is_constant_then_falls_linearly_toward_0():
+    config = TrainConfig(lr=1.0, epochs=10, decay_epochs=4)
+    rates = [config.learning_rate(epoch) for epoch in range(10)]
+    assert rates[:6] == [1.0] * 6
+    assert rates[6:] == pytest.approx([0.8, 0.6, 0.4, 0.2])
+
+
+def test_decay_takes_the_last_half_by_default_and_can_be_off():
+    assert TrainConfig(lr=1.0).learning_rate(99) == 1
+    assert TrainConfig(lr=1.0).learning_rate(100) < 1
+    constant = TrainConfig(lr=1.0, epochs=5, decay_epochs=0)
+    assert {constant.learning_rate(epoch) for epoch in range(5)} == {1.0}
+
+
+def test_the_papers_split_halves_the_training_folder():
+    _, paper = PRESETS["paper"]
+    assert (paper.train_split, paper.val_split) == ("train[:200]", "train[200:]")
+
+
+def test_the_name_tells_data_and_norms():
+    config = TrainConfig(
+        data="some/walls",
+        generator=GeneratorConfig(norm="ilm-in"),
+        discriminator=DiscriminatorConfig(norm="gn"),
+    )
+    assert config.run_name == "walls-ilm-in-gn"
+    assert TrainConfig(name="mine").run_name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"image_size": 100}, "--image-size"),
+        ({"load_size": 200}, "--load-size"),
+        ({"epochs": 0}, "--epochs"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"decay_epochs": 201}, "--decay-epochs"),
+        ({"lr": -1.0}, "--lr"),
+        ({"beta1": 1.5}, "--beta1"),
+        ({"l1_weight": -1.0}, "--l1-weight"),
+        ({"save_every": 0}, "--save-every"),
+        ({"num_samples": 0}, "--num-samples"),
+        ({"name": "../elsewhere"}, "--name"),
+        ({"generator": GeneratorConfig(depth=9)}, "--generator.depth"),
+        ({"image_size": 32, "discriminator": DiscriminatorConfig(n_layers=5)}, "n-layers"),
+    ],
+)
+def test_bad_settings_are_refused_by_the_name_of_their_flag(settings, flag):
+    with pytest.raises(UserError, match=flag):
+        TrainConfig(**settings)

@@ -1,0 +1,142 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.training import runs
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.step import Networks, train_step
+
+CONFIG = TrainConfig(
+    image_size=32,
+    generator=GeneratorConfig(ngf=4, norm="ilm-in"),
+    discriminator=DiscriminatorConfig(ndf=4),
+)
+
+
+def trained_networks(steps: int = 1) -> Networks:
+    generator = UNetGenerator(CONFIG.sized_generator)
+    discriminator = PatchDiscriminator(CONFIG.discriminator)
+    optimizers = (torch.optim.Adam(n.parameters(), fused=True) for n in (generator, discriminator))
+    networks = Networks(generator, discriminator, *optimizers)
+    for _ in range(steps):
+        label, photo = torch.rand(2, 1, 3, 32, 32).mul(2).sub(1)
+        train_step(networks, label, photo, gan_loss="bce", l1_weight=100)
+    return networks
+
+
+def states(networks: Networks) -> dict:
+    return {name: part.state_dict() for name, part in vars(networks).items()}
+
+
+def test_a_save_restores_weights_and_optimisers_to_the_bit(tmp_path):
+    saved = trained_networks(steps=3)
+    runs.save(tmp_path, saved, 3, CONFIG)
+    other = trained_networks()
+    assert runs.restore(tmp_path, other) == 3
+    torch.testing.assert_close(states(other), states(saved), rtol=0, atol=0)
+
+
+def test_without_a_save_nothing_is_restored(tmp_path):
+    assert runs.restore(tmp_path, trained_networks()) == 0
+
+
+def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
+    networks = trained_networks()
+    runs.save(tmp_path, networks, 1, CONFIG)
+    generator, described = runs.load_generator(tmp_path)
+    label = torch.rand(1, 3, 32, 32)
+    assert torch.equal(generator(label), networks.generator.eval()(label))
+    assert (described.image_size, described.step) == (32, 1)
+    assert described.generator == CONFIG.sized_generator
+
+
+@pytest.mark.parametrize("failing", ["write", "torch.save"])
+def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing):
+    networks = trained_networks()
+    runs.save(tmp_path, networks, 1, CONFIG)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def no_space(*_arguments):
+        if failing == "write":
+            raise OSError(28, "No space left on device")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(torch, "save", no_space)
+    with pytest.raises(UserError, match=r"training_state.pt: cannot be written .*intact"):
+        runs.save(tmp_path, trained_networks(), 2, CONFIG)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_a_damaged_save_is_named(tmp_path, damage):
+    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    state = tmp_path / runs.STATE
+    state.write_bytes(state.read_bytes()[:1000] if damage is None else damage)
+    with pytest.raises(UserError, match=r"training_state.pt: cannot be resumed from"):
+        runs.restore(tmp_path, trained_networks())
+
+
+def test_a_save_that_would_run_code_is_refused(tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (print, ("harm",))
+
+    torch.save({"step": Harmful()}, tmp_path / runs.STATE)
+    with pytest.raises(UserError, match="cannot be resumed from"):
+        runs.restore(tmp_path, trained_networks())
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not a checkpoint"):
+        runs.load_generator(tmp_path)
+    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    (tmp_path / runs.WEIGHTS).write_bytes(b"garbage")
+    with pytest.raises(UserError, match=r"model.safetensors: cannot be loaded"):
+        runs.load_generator(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    config = json.loads((tmp_path / runs.MODEL_CONFIG).read_text())
+    config["generator"]["ngf"] = 8
+    (tmp_path / runs.MODEL_CONFIG).write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"model.safetensors: cannot be loaded"):
+        runs.load_generator(tmp_path)
+
+
+def test_a_config_with_a_wrong_value_is_refused_where_it_stands(tmp_path):
+    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    config = json.loads((tmp_path / runs.MODEL_CONFIG).read_text())
+    config["generator"]["ngf"] = "wide"
+    (tmp_path / runs.MODEL_CONFIG).write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config.json: generator.ngf"):
+        runs.load_generator(tmp_path)
+
+
+def test_a_record_survives_json(tmp_path):
+    record = runs.RunRecord(
+        config=CONFIG, data_digest="d", train=["1"], val=["2"], versions=runs.current_versions()
+    )
+    runs.write_json(tmp_path / runs.RUN, record)
+    assert runs.open_run(tmp_path) == record
+
+
+def test_weights_are_stored_under_the_modules_names(tmp_path):
+    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    names = load_file(tmp_path / runs.WEIGHTS).keys()
+    assert names == UNetGenerator(CONFIG.sized_generator).state_dict().keys()
+
+
+def test_unnamed_runs_are_numbered_and_named_ones_never_overwritten(tmp_path):
+    unnamed = TrainConfig(checkpoints=tmp_path, data="walls")
+    folders = [runs.create_folder(unnamed).name for _ in range(3)]
+    assert folders == ["walls-in-in", "walls-in-in-2", "walls-in-in-3"]
+    named = TrainConfig(checkpoints=tmp_path, name="mine")
+    runs.create_folder(named)
+    with pytest.raises(UserError, match=r"--resume .*mine"):
+        runs.create_folder(named)
