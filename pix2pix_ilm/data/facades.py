@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -53,8 +54,6 @@ def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:
     Raises:
         UserError: no network, a damaged archive, another data set, or something in the way.
     """
-    if archive is not None and not archive.is_file():
-        raise UserError(f"{archive}: no such file; expected a copy of facades.tar.gz")
     try:
         put_into(folder.resolve(), url, archive)
     except OSError as error:
@@ -113,7 +112,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack and verify the archive beside ``folder``, then rename the result into place."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         try:
-            with tarfile.open(archive) as tar:
+            with open_archive(archive) as file, tarfile.open(fileobj=file) as tar:
                 tar.extractall(temporary, filter="data")  # refuses paths that lead outside
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise UserError(
@@ -125,6 +124,15 @@ def unpack(archive: Path, folder: Path) -> None:
         if folder.exists():
             folder.rmdir()
         shutil.move(unpacked, folder)
+
+
+def open_archive(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); expected a copy of facades.tar.gz"
+        ) from None
 
 
 def first_line(error: Exception) -> str:

@@ -27,6 +27,7 @@ from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import write_atomically
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks
 
@@ -49,6 +50,10 @@ class ModelConfig:
     """What it was trained on."""
     step: int
     """Training steps behind the weights."""
+    discriminator_norm: NormName | None = None
+    """Normalisation of the discriminator that it was trained against."""
+    seed: int | None = None
+    """Seed of the training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +147,8 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
         direction=config.direction,
         data=config.data,
         step=step,
+        discriminator_norm=config.discriminator.norm,
+        seed=config.seed,
     )
     write_json(folder / MODEL_CONFIG, described)
 

@@ -14,7 +14,7 @@ import torch
 from pix2pix_ilm.data import cache
 from pix2pix_ilm.data.cache import PairedImages, all_or_listing, default_cache, load_pairs
 from pix2pix_ilm.data.images import resize
-from pix2pix_ilm.data.pairs import Pair, find_pairs
+from pix2pix_ilm.data.pairs import Direction, Pair, find_pairs
 from pix2pix_ilm.errors import UserError
 
 SIZE = 8
@@ -48,7 +48,7 @@ def decodings(monkeypatch):
     return decoded
 
 
-def load(root, store, size=SIZE, direction="AtoB", **channels):
+def load(root, store, size=SIZE, direction: Direction = "AtoB", **channels):
     pairs = find_pairs(root, "train")
     return load_pairs(pairs, size, direction=direction, cache=store, **channels)
 
@@ -126,7 +126,9 @@ def rename_file(root, *_):
 
 def exchange_files(root, *_):
     first, second, aside = (root / "train" / name for name in ("1.png", "2.png", "aside"))
-    first.rename(aside), second.rename(first), aside.rename(second)
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
 
 
 def remove_file(root, *_):

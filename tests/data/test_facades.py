@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -36,26 +37,26 @@ class Server(HTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Server
-
     def do_GET(self):
+        server = self.server
+        assert isinstance(server, Server)
         asked = self.headers["Range"]
-        self.server.ranges.append(asked)
-        contents, start = self.server.contents, 0
-        if self.server.status:
-            return self.send_error(self.server.status)
-        if self.server.knows_ranges and asked:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+        server.ranges.append(asked)
+        contents, start = server.contents, 0
+        if server.status:
+            return self.send_error(server.status)
+        if server.knows_ranges and asked:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
             if start >= len(contents):
                 return self.send_error(416)
         self.send_response(206 if start else 200)
-        if self.server.tells_length:
+        if server.tells_length:
             self.send_header("Content-Length", str(len(contents) - start))
         self.end_headers()
-        self.wfile.write(contents[start : self.server.cut_after])
+        self.wfile.write(contents[start : server.cut_after])
         return None
 
-    def log_message(self, *_):
+    def log_message(self, format, *args):
         pass
 
 
@@ -83,10 +84,10 @@ def images(monkeypatch):
     return images
 
 
-def pack(files, *others, kind="gz"):
+def pack(files, *others, mode: Literal["w:gz", "w:"] = "w:gz"):
     """An archive of the files below facades/, and of whole members."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{kind}") as tar:
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:
         for name, data in files.items():
             tar.addfile(*member(f"facades/{name}", data))
         for other in others:
@@ -195,10 +196,10 @@ def test_an_unusable_proxy_is_one_line(tmp_path, server, monkeypatch, proxy):
     assert "proxy" in message.lower()
 
 
-@pytest.mark.parametrize("kind", ["gz", ""])
-def test_a_local_copy_needs_no_network_and_is_kept(tmp_path, images, kind):
+@pytest.mark.parametrize("mode", ["w:gz", "w:"])
+def test_a_local_copy_needs_no_network_and_is_kept(tmp_path, images, mode):
     archive = tmp_path / "copy.tar.gz"
-    archive.write_bytes(pack(images, kind=kind))
+    archive.write_bytes(pack(images, mode=mode))
     download(tmp_path / "facades", "http://127.0.0.1:9/", archive)
     assert files_in(tmp_path / "facades") == images
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.tar.gz", "facades"]
@@ -261,11 +262,15 @@ def test_a_full_disk_while_downloading_is_one_error(tmp_path, server, images, mo
     assert "No space left on device" in message
 
 
-@pytest.mark.parametrize("name", ["missing.tar.gz", "folder"])
-def test_an_archive_that_is_no_file_is_named(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("missing.tar.gz", "No such file or directory"), ("folder", "Is a directory")],
+)
+def test_an_archive_that_is_no_file_is_named(tmp_path, name, reason):
     (tmp_path / "folder").mkdir()
     message = error_of(download, tmp_path / "facades", archive=tmp_path / name)
-    assert message == f"{tmp_path / name}: no such file; expected a copy of facades.tar.gz"
+    start = f"{tmp_path / name}: cannot be read ({reason})"
+    assert message == f"{start}; expected a copy of facades.tar.gz"
 
 
 @pytest.mark.parametrize(

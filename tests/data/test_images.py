@@ -226,7 +226,7 @@ def samples(tmp_path_factory, noise, save):
     return [path.read_bytes() for path in paths], folder / "damaged.png"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_damaged_file_reads_as_an_image_or_as_one_error(samples, data):
     contents, path = samples

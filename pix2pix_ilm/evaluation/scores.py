@@ -1,0 +1,245 @@
+"""From checkpoints, or folders of images, to the metrics of every image."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from jaxtyping import Float64, UInt8
+from torch import Tensor, nn
+
+from pix2pix_ilm.data.cache import PairedImages
+from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.data.pairs import pairs_in
+from pix2pix_ilm.evaluation import metrics
+from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.training.loop import derive_seed
+from pix2pix_ilm.training.runs import ModelConfig, load_generator
+
+DIVERSITY = "diversity"
+CPU = torch.device("cpu")
+
+NORM_LABELS = {"none": "no norm", "bn": "BN", "in": "IN", "gn": "GN", "ln": "LN"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric as tables and plots name it."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+    digits: int
+    measure: Callable[[Tensor, Tensor], Tensor]
+
+
+def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
+    """The metrics of every evaluation, in the order of the table's columns."""
+    columns = [
+        ("rmse_rgb", "RMSE (RGB)", False, 2, metrics.rmse_rgb),
+        ("lpips", f"LPIPS ({lpips_net})", False, 3, partial(metrics.lpips, net=lpips_net)),
+        ("ssim", "SSIM", True, 3, metrics.ssim),
+        ("ssim_paper", "SSIM (paper's)", True, 3, metrics.ssim_paper),
+        ("rmse", "RMSE (channel)", False, 2, metrics.rmse),
+        ("psnr", "PSNR (dB)", True, 2, metrics.psnr),
+        ("l1", "L1", False, 2, metrics.l1),
+    ]
+    return [
+        Metric(name=name, label=label, higher_is_better=higher, digits=digits, measure=measure)
+        for name, label, higher, digits, measure in columns
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """One model's metrics of every image.
+
+    ``values[metric][i]`` belongs to ``images[i]``. With dropout, values are means over samples.
+    """
+
+    name: str
+    """The checkpoint's folder, or what else made the images."""
+    configuration: str
+    """What trainings with different seeds share, such as ILM+IN / IN."""
+    images: tuple[str, ...]
+    values: dict[str, tuple[float, ...]]
+    diversity: tuple[float, ...] = ()
+    """Mean LPIPS between the samples of each image, if there are several."""
+    step: int | None = None
+    """Training steps behind the model."""
+    seed: int | None = None
+    """Seed of its training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How outputs are drawn from a generator."""
+
+    dropout: bool = False
+    """Keep dropout on, as the original pix2pix does when it tests."""
+    samples: int = 1
+    """Outputs per image; more than one only makes sense with dropout."""
+    seed: int = 0
+    """Seed of the dropout masks."""
+
+
+def configuration_label(described: ModelConfig) -> str:
+    """Generator and discriminator norms as the ILM paper's Table 6 names them."""
+    norms = (described.generator.norm, described.discriminator_norm)
+    return " / ".join(norm_label(norm) for norm in norms if norm is not None)
+
+
+def norm_label(name: str) -> str:
+    """ILM+IN for ilm-in, and so on."""
+    ilm, short = name.startswith("ilm-"), name.removeprefix("ilm-")
+    return f"ILM+{NORM_LABELS[short]}" if ilm else NORM_LABELS[short]
+
+
+def translate(
+    generator: UNetGenerator,
+    labels: UInt8[Tensor, "n h w c"],
+    sampling: Sampling,
+    device: torch.device,
+    batch_size: int,
+) -> Iterator[UInt8[Tensor, "samples b h w 3"]]:
+    """Outputs of consecutive batches; the same whatever the batch size or the processes are."""
+    generator = generator.to(device).eval()
+    for module in generator.modules():
+        if isinstance(module, nn.Dropout):
+            module.train(sampling.dropout)
+    for start in range(0, len(labels), batch_size):
+        batch = to_unit(labels[start : start + batch_size].to(device))
+        yield torch.stack([draw(generator, batch, sampling, s) for s in range(sampling.samples)])
+
+
+@torch.inference_mode()
+def draw(
+    generator: UNetGenerator, label: Tensor, sampling: Sampling, sample: int
+) -> UInt8[Tensor, "b h w 3"]:
+    """One output per label map; dropout masks depend on the seed and the sample's number."""
+    if not sampling.dropout:
+        return as_rgb(to_uint8(generator(label)))
+    outputs = []
+    for one in label.split(1):
+        torch.manual_seed(derive_seed(sampling.seed, sample))
+        outputs.append(generator(one))
+    return as_rgb(to_uint8(torch.cat(outputs)))
+
+
+def as_rgb(images: UInt8[Tensor, "b h w c"]) -> UInt8[Tensor, "b h w 3"]:
+    return images.expand(-1, -1, -1, 3)
+
+
+def measure(
+    outputs: UInt8[Tensor, "samples b h w 3"],
+    targets: UInt8[Tensor, "b h w 3"],
+    columns: Sequence[Metric],
+) -> dict[str, Tensor]:
+    """Every metric of every image, averaged over its samples; float64 (b,) on the CPU."""
+    measured = {
+        metric.name: torch.stack([metric.measure(images, targets) for images in outputs])
+        for metric in columns
+    }
+    return {name: values.double().mean(dim=0).cpu() for name, values in measured.items()}
+
+
+def diversity(
+    outputs: UInt8[Tensor, "samples b h w 3"], net: metrics.LpipsNet
+) -> Float64[Tensor, " b"]:
+    """Mean LPIPS between all pairs of an image's samples: how much dropout changes the photo."""
+    pairs = combinations(outputs, 2)
+    distances = torch.stack([metrics.lpips(one, other, net) for one, other in pairs])
+    return distances.double().mean(dim=0).cpu()
+
+
+Image = UInt8[np.ndarray, "h w 3"]
+Scored = tuple[list[Image], dict[str, Tensor]]
+"""Images, and (n,) values of each metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """What all models of an evaluation have in common.
+
+    Under torchrun every process scores a share of the images, and all get all the results.
+    """
+
+    columns: Sequence[Metric]
+    sampling: Sampling = Sampling()
+    lpips_net: metrics.LpipsNet = "alex"
+    device: torch.device = CPU
+    batch_size: int = 8
+
+    def checkpoint(self, folder: Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
+        """Translate and score a split with a trained generator; returns the first samples too.
+
+        Raises:
+            UserError: not a checkpoint.
+        """
+        generator, described = load_generator(folder)
+        mine = share(len(pairs))
+        labels, targets = pairs.label[mine], as_rgb(pairs.photo[mine])
+        outputs = translate(generator, labels, self.sampling, self.device, self.batch_size)
+        batches = zip(outputs, targets.split(self.batch_size), strict=True)
+        images, values = gather(mine, [self.batch(*batch) for batch in batches])
+        spread = values.pop(DIVERSITY, ())
+        scores = Scores(
+            name=str(folder),
+            configuration=configuration_label(described),
+            images=pairs.names,
+            values=values,
+            diversity=spread,
+            step=described.step,
+            seed=described.seed,
+        )
+        return scores, images
+
+    def folders(self, outputs: Path, targets: Path) -> tuple[Scores, list[Image]]:
+        """Score images that any program made, matched to their targets by file name.
+
+        Raises:
+            UserError: images without a partner, of unequal sizes, or unreadable.
+        """
+        pairs = pairs_in((outputs, targets))
+        mine = share(len(pairs))
+        read = (pairs[i].read() for i in mine)
+        batches = ([torch.from_numpy(image)[None] for image in pair] for pair in read)
+        scored = [self.batch(output[None], target) for output, target in batches]
+        images, values = gather(mine, scored)
+        names = tuple(pair.name for pair in pairs)
+        scores = Scores(name=str(outputs), configuration=outputs.name, images=names, values=values)
+        return scores, images
+
+    def batch(
+        self, outputs: UInt8[Tensor, "samples b h w 3"], targets: UInt8[Tensor, "b h w 3"]
+    ) -> Scored:
+        """The first samples of a batch, and all that is measured of it."""
+        outputs, targets = outputs.to(self.device), targets.to(self.device)
+        values = measure(outputs, targets, self.columns)
+        if len(outputs) > 1:
+            values[DIVERSITY] = diversity(outputs, self.lpips_net)
+        return list(outputs[0].cpu().numpy()), values
+
+
+def share(count: int) -> list[int]:
+    """Which images this process scores."""
+    state = PartialState()
+    return list(range(state.process_index, count, state.num_processes))
+
+
+def gather(
+    indices: list[int], scored: Sequence[Scored]
+) -> tuple[list[Image], dict[str, tuple[float, ...]]]:
+    """All processes' images and values, in the order of the data set."""
+    images = [image for batch, _ in scored for image in batch]
+    names = list(scored[0][1]) if scored else []
+    columns = [torch.cat([values[name] for _, values in scored]).tolist() for name in names]
+    everything = gather_object(list(zip(indices, images, *columns, strict=True)))
+    _, all_images, *all_columns = zip(*sorted(everything, key=itemgetter(0)), strict=True)
+    return list(all_images), dict(zip(names, all_columns, strict=True))
