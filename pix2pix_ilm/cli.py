@@ -125,6 +125,78 @@ def translate(prog: str, arguments: list[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score trained models on a data set's split, or any images against their targets."""
+
+    checkpoints: Positional[tuple[Path, ...]] = ()
+    """Folders of trained models. Those with the same norms count as seeds of one configuration."""
+    data: str = "facades"
+    """Folder of image pairs; 'facades' is data/facades."""
+    split: str = "test"
+    """Split to evaluate on, a slice of one, or 'paper': the ILM Norm paper's held-out 200."""
+    outputs: Path | None = None
+    """Instead of checkpoints: a folder of images that any program made."""
+    targets: Path | None = None
+    """With --outputs: a folder of the photos that they should be, under the same names."""
+    baselines: bool = False
+    """Also score the mean colour, and the mean colour of each class, of the training photos."""
+    dropout: bool = False
+    """Keep dropout on, as the original pix2pix does when it tests."""
+    samples: int = 1
+    """With --dropout: outputs per label map, over which the metrics are averaged."""
+    lpips_net: Literal["alex", "vgg", "squeeze"] = "alex"
+    """Network of LPIPS; vgg and squeeze are downloaded once."""
+    out: Path | None = None
+    """Folder for scores.json, scores.csv, tables, plots and gallery.html."""
+    device: str | None = None
+    """cpu, cuda or mps; unset: a GPU if there is one."""
+    batch_size: int = 8
+    """Images at once."""
+    seed: int = 0
+    """Seed of the dropout masks."""
+
+    def __post_init__(self) -> None:
+        folders = (self.outputs is not None) + (self.targets is not None)
+        if folders == 1 or bool(self.checkpoints) == bool(folders):
+            raise UserError(
+                "evaluate: expected checkpoints, or both --outputs and --targets; "
+                "see 'pix2pix-ilm evaluate --help'"
+            )
+        for flag, value in (("--samples", self.samples), ("--batch-size", self.batch_size)):
+            if value < 1:
+                raise UserError(f"{flag}: expected at least 1, found {value}")
+        if self.samples > 1 and not self.dropout:
+            raise UserError("--samples: without --dropout all samples are the same; add --dropout")
+
+
+def evaluate(prog: str, arguments: list[str]) -> None:
+    """Print the metric table of trained models, or of any images."""
+    options = tyro.cli(Evaluate, prog=prog, args=arguments)
+    from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
+    from pix2pix_ilm.evaluation.report import print_report, write_report
+
+    scorer = make_scorer(
+        options.lpips_net,
+        options.device,
+        dropout=options.dropout,
+        samples=options.samples,
+        seed=options.seed,
+        batch_size=options.batch_size,
+    )
+    if options.outputs and options.targets:
+        evaluation = evaluate_folders(options.outputs, options.targets, scorer)
+    else:
+        evaluation = evaluate_checkpoints(
+            options.checkpoints, options.data, options.split, scorer, baselines=options.baselines
+        )
+    if scorer.is_main_process:
+        print_report(evaluation)
+        if options.out:
+            write_report(evaluation, options.out)
+            say(f"Done: {options.out}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Download:
     """Download CMP Facades (30 MB), check it and unpack it."""
 
@@ -182,6 +254,7 @@ def data(prog: str, arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[str, list[str]], None]] = {
     "train": train,
+    "evaluate": evaluate,
     "translate": translate,
     "data": data,
 }

@@ -4,17 +4,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from accelerate import PartialState
+
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
-from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.baselines import class_colours, mean_colour
-from pix2pix_ilm.evaluation.scores import Image, Metric, Scorer, Scores
+from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour
+from pix2pix_ilm.evaluation.metrics import LpipsNet
+from pix2pix_ilm.evaluation.scores import (
+    Image,
+    Metric,
+    Sampling,
+    Scorer,
+    Scores,
+    as_rgb,
+    table_metrics,
+)
 from pix2pix_ilm.evaluation.summary import Summary, summarize
 from pix2pix_ilm.training.runs import ModelConfig, read_model_config
 
-SPLIT_NAMES = {"paper": "train[200:400]"}
+PAPER_SPLIT = ("train[:200]", "train[200:400]")
+"""What the ILM Norm paper trained on, and what it evaluated on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,3 +44,119 @@ class Evaluation:
     """Photos, likewise."""
     outputs: Mapping[str, Sequence[Image]]
     """Name of a model -> its photos, likewise."""
+
+
+def make_scorer(
+    lpips_net: LpipsNet, device: str | None, *, batch_size: int, **sampling: int
+) -> Scorer:
+    """A scorer on the device, by default a GPU if there is one, with the table's metrics."""
+    default = PartialState().device
+    return Scorer(
+        columns=table_metrics(lpips_net),
+        sampling=Sampling(**sampling),
+        lpips_net=lpips_net,
+        device=torch.device(device) if device else default,
+        batch_size=batch_size,
+    )
+
+
+def evaluate_checkpoints(
+    checkpoints: Sequence[Path], data: str, split: str, scorer: Scorer, *, baselines: bool = False
+) -> Evaluation:
+    """Translate and score a split with every checkpoint.
+
+    Args:
+        checkpoints: folders of trained models; those that share their norms are taken for seeds
+            of one configuration.
+        data: a folder of pairs, "facades" or "synthetic".
+        split: a split or a slice of one; "paper" is the held-out half of the ILM Norm paper.
+        scorer: metrics, sampling and device.
+        baselines: also score the constant-colour and per-class-colour predictors.
+
+    Raises:
+        UserError: something is no checkpoint, checkpoints do not fit one another, or the data set
+            or the split is missing.
+    """
+    described = common_config({folder: read_model_config(folder) for folder in checkpoints})
+    root = data_folder(data, described.image_size)
+    fitted, evaluated = PAPER_SPLIT if split == "paper" else ("train", split)
+    pairs = read_split(root, evaluated, described)
+    results = [scorer.checkpoint(folder, pairs) for folder in checkpoints]
+    if baselines:
+        train = read_split(root, fitted, described)
+        floors = {"constant colour": constant_colour, "per-class colour": class_colours}
+        results += [scorer.predictor(name, fit(train), pairs) for name, fit in floors.items()]
+    return assemble(
+        results,
+        scorer,
+        labels=list(as_rgb(pairs.label).numpy()),
+        targets=list(as_rgb(pairs.photo).numpy()),
+        protocol={"data": data, "split": evaluated, "image size": described.image_size},
+    )
+
+
+def evaluate_folders(outputs: Path, targets: Path, scorer: Scorer) -> Evaluation:
+    """Score images that any program made against their targets, matched by file name.
+
+    Raises:
+        UserError: images without a partner, of unequal sizes, or unreadable.
+    """
+    return assemble(
+        [scorer.folders(outputs, targets)],
+        scorer,
+        labels=[],
+        targets=[pair.read()[1] for pair in pairs_in((outputs, targets))],
+        protocol={"outputs": str(outputs), "targets": str(targets)},
+    )
+
+
+def assemble(
+    results: Sequence[tuple[Scores, list[Image]]],
+    scorer: Scorer,
+    *,
+    labels: Sequence[Image],
+    targets: Sequence[Image],
+    protocol: dict[str, str | int | bool],
+) -> Evaluation:
+    """Put scores and images together with what a reader must know of how they came about."""
+    scores = [scored for scored, _ in results]
+    sampling = scorer.sampling
+    return Evaluation(
+        protocol=protocol
+        | {
+            "images": len(targets),
+            "dropout": sampling.dropout,
+            "samples": sampling.samples,
+            "LPIPS network": scorer.lpips_net,
+        },
+        columns=scorer.columns,
+        scores=scores,
+        summary=summarize(scores),
+        labels=labels,
+        targets=targets,
+        outputs={scored.name: images for scored, images in results},
+    )
+
+
+def common_config(described: Mapping[Path, ModelConfig]) -> ModelConfig:
+    """What all checkpoints agree on; UserError where they cannot be compared."""
+    (first, expected), *others = described.items()
+    for folder, found in others:
+        for what in ("image_size", "direction"):
+            if getattr(found, what) != getattr(expected, what):
+                raise UserError(
+                    f"{folder}: its {what.replace('_', ' ')} is {getattr(found, what)}, that of "
+                    f"{first} is {getattr(expected, what)}; evaluate them apart"
+                )
+    return expected
+
+
+def read_split(root: Path, split: str, described: ModelConfig) -> PairedImages:
+    """The pairs of a split at the size that a checkpoint was trained on."""
+    return load_pairs(
+        find_pairs(root, split),
+        described.image_size,
+        direction=described.direction,
+        label_channels=described.generator.in_channels,
+        photo_channels=described.generator.out_channels,
+    )

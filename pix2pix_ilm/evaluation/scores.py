@@ -1,6 +1,6 @@
 """From checkpoints, or folders of images, to the metrics of every image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -176,6 +176,11 @@ class Scorer:
     device: torch.device = CPU
     batch_size: int = 8
 
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process is the one that reports."""
+        return PartialState().is_main_process
+
     def checkpoint(self, folder: Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
         """Translate and score a split with a trained generator; returns the first samples too.
 
@@ -184,10 +189,9 @@ class Scorer:
         """
         generator, described = load_generator(folder)
         mine = share(len(pairs))
-        labels, targets = pairs.label[mine], as_rgb(pairs.photo[mine])
+        labels = pairs.label[mine]
         outputs = translate(generator, labels, self.sampling, self.device, self.batch_size)
-        batches = zip(outputs, targets.split(self.batch_size), strict=True)
-        images, values = gather(mine, [self.batch(*batch) for batch in batches])
+        values, images = self.against(outputs, pairs, mine)
         spread = values.pop(DIVERSITY, ())
         scores = Scores(
             name=str(folder),
@@ -200,6 +204,23 @@ class Scorer:
         )
         return scores, images
 
+    def predictor(
+        self, name: str, predict: Callable[[Tensor], Tensor], pairs: PairedImages
+    ) -> tuple[Scores, list[Image]]:
+        """Score any function from label maps to photos, both (b, h, w, c) uint8."""
+        mine = share(len(pairs))
+        batches = as_rgb(pairs.label[mine]).split(self.batch_size)
+        values, images = self.against((predict(batch)[None] for batch in batches), pairs, mine)
+        return Scores(name=name, configuration=name, images=pairs.names, values=values), images
+
+    def against(
+        self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int]
+    ) -> tuple[dict[str, tuple[float, ...]], list[Image]]:
+        """Values and first samples of consecutive batches of this process's images."""
+        targets = as_rgb(pairs.photo[mine]).split(self.batch_size)
+        batches = zip(outputs, targets, strict=True)
+        return gather(mine, [self.batch(*batch) for batch in batches])
+
     def folders(self, outputs: Path, targets: Path) -> tuple[Scores, list[Image]]:
         """Score images that any program made, matched to their targets by file name.
 
@@ -211,7 +232,7 @@ class Scorer:
         read = (pairs[i].read() for i in mine)
         batches = ([torch.from_numpy(image)[None] for image in pair] for pair in read)
         scored = [self.batch(output[None], target) for output, target in batches]
-        images, values = gather(mine, scored)
+        values, images = gather(mine, scored)
         names = tuple(pair.name for pair in pairs)
         scores = Scores(name=str(outputs), configuration=outputs.name, images=names, values=values)
         return scores, images
@@ -235,11 +256,18 @@ def share(count: int) -> list[int]:
 
 def gather(
     indices: list[int], scored: Sequence[Scored]
-) -> tuple[list[Image], dict[str, tuple[float, ...]]]:
-    """All processes' images and values, in the order of the data set."""
+) -> tuple[dict[str, tuple[float, ...]], list[Image]]:
+    """All processes' values and images, in the order of the data set."""
     images = [image for batch, _ in scored for image in batch]
-    names = list(scored[0][1]) if scored else []
-    columns = [torch.cat([values[name] for _, values in scored]).tolist() for name in names]
-    everything = gather_object(list(zip(indices, images, *columns, strict=True)))
-    _, all_images, *all_columns = zip(*sorted(everything, key=itemgetter(0)), strict=True)
-    return list(all_images), dict(zip(names, all_columns, strict=True))
+    values = [
+        dict(zip(batch, row, strict=True))
+        for _, batch in scored
+        for row in torch.stack(list(batch.values()), dim=1).tolist()
+    ]
+    everything = gather_object(list(zip(indices, values, images, strict=True)))
+    ordered = sorted(everything, key=itemgetter(0))
+    names = ordered[0][1].keys()
+    return (
+        {name: tuple(row[name] for _, row, _ in ordered) for name in names},
+        [image for *_, image in ordered],
+    )

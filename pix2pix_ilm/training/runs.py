@@ -171,15 +171,20 @@ def restore(folder: Path, networks: Networks) -> int:
     return state["step"]
 
 
+def read_model_config(folder: Path) -> ModelConfig:
+    """What a checkpoint's folder says of its generator; UserError if it is no checkpoint."""
+    if not (folder / MODEL_CONFIG).is_file():
+        raise UserError(f"{folder}: not a checkpoint (no {MODEL_CONFIG} in it)")
+    return read_json(folder / MODEL_CONFIG, ModelConfig)
+
+
 def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
     """A trained generator, in evaluation mode on the CPU, and what its folder says of it.
 
     Raises:
         UserError: not a checkpoint, or weights that do not fit its configuration.
     """
-    if not (folder / MODEL_CONFIG).is_file():
-        raise UserError(f"{folder}: not a checkpoint (no {MODEL_CONFIG} in it)")
-    described = read_json(folder / MODEL_CONFIG, ModelConfig)
+    described = read_model_config(folder)
     generator = UNetGenerator(described.generator)
     try:
         generator.load_state_dict(load_file(folder / WEIGHTS))

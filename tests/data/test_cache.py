@@ -6,6 +6,7 @@ import threading
 import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def change_pixels(root, noise, save):
 
 
 def rename_file(root, *_):
-    (root / "train" / "1.png").rename(root / "train" / "7.png")
+    (root / "train" / "1.png").rename(root / "train" / "1b.png")  # in the same place
 
 
 def exchange_files(root, *_):
@@ -236,6 +237,17 @@ def test_images_can_be_written_to_without_changing_the_cache(root, store):
     kept = images.label.clone()
     images.label.zero_()
     assert torch.equal(load(root, store).label, kept)
+
+
+MAPS = Path("/proc/self/maps")
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="only Linux lists what is memory-mapped")
+def test_images_are_memory_mapped(root, store):
+    images = load(root, store)
+    (entry,) = entries(store)
+    assert all(str(entry / side) in MAPS.read_text() for side in ("a.npy", "b.npy"))
+    assert len(images) == COUNT
 
 
 def test_images_stay_memory_mapped_on_the_cpu(root, store):

@@ -1,0 +1,55 @@
+"""Floors: what can be had without a network, by predicting mean colours of the training photos."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from pix2pix_ilm.data.cache import PairedImages
+from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.errors import UserError
+
+Predictor = Callable[[UInt8[Tensor, "b h w 3"]], UInt8[Tensor, "b h w 3"]]
+NEAR = 60  # largest distance of a pixel that JPEG and resizing still leave near its class
+LEAST_NEAR = 0.6  # share of pixels that must be near a class
+
+
+def constant_colour(train: PairedImages) -> Predictor:
+    """Predicts the mean colour of the training photos everywhere."""
+    mean = torch.stack([photo.double().mean(dim=(0, 1)) for photo in train.photo]).mean(dim=0)
+    colour = mean.round().to(torch.uint8)
+    return lambda labels: colour.expand(*labels.shape[:3], 3)
+
+
+def class_colours(train: PairedImages) -> Predictor:
+    """Predicts every pixel's class's mean colour in the training photos.
+
+    Raises:
+        UserError: label maps that are not painted with the palette of CMP Facades.
+    """
+    colours = torch.zeros(len(PALETTE), 3, dtype=torch.float64)
+    counts = torch.zeros(len(PALETTE), dtype=torch.float64)
+    near = 0.0
+    for label, photo in zip(train.label, train.photo, strict=True):
+        distance, classes = nearest_class(label)
+        near += (distance < NEAR).double().mean().item() / len(train)
+        colours.index_add_(0, classes.flatten(), photo.double().flatten(0, 1))
+        counts.index_add_(0, classes.flatten(), torch.ones(classes.numel(), dtype=torch.float64))
+    if near < LEAST_NEAR:
+        raise UserError(
+            f"the per-class floor needs label maps in the palette of CMP Facades, but only "
+            f"{near:.0%} of the pixels are near one of its colours"
+        )
+    means = (colours / counts.clamp(min=1)[:, None]).round().to(torch.uint8)
+    return lambda labels: torch.stack([means[nearest_class(label)[1]] for label in labels])
+
+
+def nearest_class(
+    label: UInt8[Tensor, "h w 3"],
+) -> tuple[Float[Tensor, "h w"], Int64[Tensor, "h w"]]:
+    """Distance in RGB to the nearest colour of the palette, and its position there."""
+    palette = torch.tensor(list(PALETTE.values()), dtype=torch.float32)
+    distances = torch.cdist(label.float().flatten(0, 1), palette)
+    nearest, classes = distances.min(dim=1)
+    return nearest.view(label.shape[:2]), classes.view(label.shape[:2])
