@@ -174,15 +174,10 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     options = tyro.cli(Evaluate, prog=prog, args=arguments)
     from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
     from pix2pix_ilm.evaluation.report import print_report, write_report
+    from pix2pix_ilm.evaluation.scores import Sampling
 
-    scorer = make_scorer(
-        options.lpips_net,
-        options.device,
-        dropout=options.dropout,
-        samples=options.samples,
-        seed=options.seed,
-        batch_size=options.batch_size,
-    )
+    sampling = Sampling(dropout=options.dropout, samples=options.samples, seed=options.seed)
+    scorer = make_scorer(sampling, options.lpips_net, options.device, options.batch_size)
     if options.outputs and options.targets:
         evaluation = evaluate_folders(options.outputs, options.targets, scorer)
     else:

@@ -5,6 +5,11 @@ import torch
 from accelerate.state import AcceleratorState, GradientState
 
 from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.training import runs
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.step import Networks
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +44,36 @@ def drawn_pairs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     synthesize(folder, 20, 32)
     return folder
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path):
+    """Write a checkpoint of random weights, large enough to make a difference in the output."""
+
+    def make(
+        name: str = "checkpoint",
+        *,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        norm: str = "ilm-in",
+        **settings,
+    ) -> Path:
+        generator_config = GeneratorConfig(
+            ngf=4, norm=norm, in_channels=in_channels, out_channels=out_channels
+        )
+        config = TrainConfig(
+            **{"image_size": 32, "generator": generator_config} | settings,
+            discriminator=DiscriminatorConfig(ndf=4),
+        )
+        generator = UNetGenerator(config.sized_generator)
+        discriminator = PatchDiscriminator(config.discriminator, in_channels + out_channels)
+        with torch.no_grad():
+            for parameter in generator.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+        optimizers = (torch.optim.Adam(n.parameters()) for n in (generator, discriminator))
+        folder = tmp_path / name
+        folder.mkdir()
+        runs.save(folder, Networks(generator, discriminator, *optimizers), 7, config)
+        return folder
+
+    return make

@@ -69,7 +69,7 @@ def open_image(path: Path) -> Image.Image:
 def as_array(image: Image.Image, channels: int) -> UInt8[np.ndarray, "h w c"]:
     """Grey (1) or RGB (3) pixels of a decoded image, of any Pillow mode."""
     opaque = over_white(to_eight_bits(image))
-    pixels = np.asarray(opaque.convert("L" if channels == 1 else "RGB"))
+    pixels = np.array(opaque.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 

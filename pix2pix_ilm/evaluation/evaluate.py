@@ -47,15 +47,14 @@ class Evaluation:
 
 
 def make_scorer(
-    lpips_net: LpipsNet, device: str | None, *, batch_size: int, **sampling: int
+    sampling: Sampling, lpips_net: LpipsNet, device: str | None, batch_size: int
 ) -> Scorer:
-    """A scorer on the device, by default a GPU if there is one, with the table's metrics."""
-    default = PartialState().device
+    """A scorer with the table's metrics, by default on a GPU if there is one."""
     return Scorer(
         columns=table_metrics(lpips_net),
-        sampling=Sampling(**sampling),
+        sampling=sampling,
         lpips_net=lpips_net,
-        device=torch.device(device) if device else default,
+        device=torch.device(device or PartialState().device or "cpu"),
         batch_size=batch_size,
     )
 

@@ -83,8 +83,7 @@ def signed_rank_p_value(differences: ArrayLike) -> float:
 
     if not np.any(differences):
         return 1.0
-    _, p_value = wilcoxon(differences)
-    return float(p_value)
+    return float(np.asarray(wilcoxon(differences))[1])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -47,7 +47,9 @@ def test_batches_give_what_single_images_give(make_checkpoint):
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 3), (3, 1)])
 def test_grey_goes_in_and_out(make_checkpoint, in_channels, out_channels):
-    translator = Translator.load(make_checkpoint(in_channels, out_channels), "cpu")
+    translator = Translator.load(
+        make_checkpoint(in_channels=in_channels, out_channels=out_channels), "cpu"
+    )
     assert translator([label_map(32, 32, in_channels)])[0].shape == (32, 32, out_channels)
 
 

@@ -1,0 +1,188 @@
+"""Distributions of the metrics over images, and their course over training steps, as pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float64
+
+from pix2pix_ilm.evaluation.evaluate import Evaluation
+from pix2pix_ilm.evaluation.intervals import Interval, over_images
+from pix2pix_ilm.evaluation.marks import number
+from pix2pix_ilm.evaluation.scores import Metric, Scores
+from pix2pix_ilm.evaluation.summary import seed_mean
+from pix2pix_ilm.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+"""Okabe and Ito's palette, told apart also by the colour-blind; it repeats after seven."""
+INK, FAINT = "#222222", "#d9d9d9"
+WIDTH, DPI = 8.0, 150  # inches, pixels per inch
+ROW_HEIGHT = 0.95  # inches per configuration
+NAME_WIDTH = 24  # characters before a configuration's name wraps
+UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
+UNITS["l1"] = UNITS["rmse"]
+STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+
+Course = Mapping[int, Interval]
+"""Step -> mean over images."""
+
+
+def figures(evaluation: Evaluation) -> dict[str, "Figure"]:
+    """File name -> figure: each metric's distribution and, with several steps, its course."""
+    courses = steps(evaluation.scores)
+    drawn = {}
+    for metric in evaluation.columns:
+        drawn[metric.name] = distributions(evaluation, metric)
+        if courses:
+            drawn[f"{metric.name}-by-step"] = course(courses, metric)
+    return drawn
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a PNG, the same bytes for the same figure; errors as in ``write_atomically``."""
+    with own_style():
+        write_atomically(
+            path, partial(figure.savefig, format="png", dpi=DPI, metadata={"Software": None})
+        )
+
+
+def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
+    """A row per configuration: density, one point per image, mean with its interval."""
+    by_name = {one.name: one for one in evaluation.scores}
+    rows = evaluation.summary.rows
+    with own_style():
+        figure, axes = canvas(1.5 + ROW_HEIGHT * len(rows))
+        for i, row in enumerate(rows):
+            values = seed_mean([by_name[name] for name in row.models], metric.name)
+            draw_row(axes, i, values, row.images[metric.name], metric.digits)
+        axes.set_yticks(range(len(rows)), [wrapped(row.configuration) for row in rows])
+        axes.set_ylim(len(rows) - 0.45, -0.6)
+        axes.tick_params(axis="y", length=0, pad=8)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=FAINT, linewidth=0.6)
+        axes.set_xlabel(f"{axis_label(metric)}   ({better(metric, ('←', '→'))})")
+        images = len(evaluation.scores[0].images)
+        titles(axes, metric.label, f"{images} images: density, each image, mean with 95 % interval")
+    return figure
+
+
+def draw_row(
+    axes: "Axes", row: int, values: Float64[np.ndarray, " n"], mean: Interval, digits: int
+) -> None:
+    """Density above the line, points below it, the mean on it."""
+    colour = COLOURS[row % len(COLOURS)]
+    shown = values[np.isfinite(values)]
+    if len(shown) > 1 and np.ptp(shown) > 0:
+        positions, heights = density(shown)
+        axes.fill_between(
+            positions, row - 0.08, row - 0.08 - 0.42 * heights, color=colour, alpha=0.3, linewidth=0
+        )
+    axes.plot(shown, row + 0.1 + 0.2 * spread(len(shown)), ".", color=colour, ms=4, alpha=0.55)
+    if np.isfinite([mean.low, mean.mean, mean.high]).all():
+        axes.plot([mean.low, mean.high], [row, row], color=INK, linewidth=2.5)
+        axes.plot(mean.mean, row, "o", color=INK, mfc="white", ms=6)
+        axes.annotate(
+            number(mean.mean, digits),
+            (mean.mean, row),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontweight="bold",
+            color=INK,
+        )
+
+
+def density(
+    values: Float64[np.ndarray, " n"],
+) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+    """Positions and a kernel density estimate that is 1 at its peak."""
+    from scipy.stats import gaussian_kde
+
+    margin = 0.15 * np.ptp(values)
+    positions = np.linspace(values.min() - margin, values.max() + margin, 200)
+    heights = gaussian_kde(values)(positions)
+    return positions, heights / heights.max()
+
+
+def spread(count: int) -> Float64[np.ndarray, " n"]:
+    """Evenly scattered numbers in [0, 1) that look random: multiples of the golden ratio."""
+    return np.arange(count) * ((1 + 5**0.5) / 2) % 1
+
+
+def steps(scores: Sequence[Scores]) -> dict[str, Course]:
+    """Configurations that were scored at several training steps -> metric of each step."""
+    found: dict[str, dict[int, list[Scores]]] = {}
+    for one in scores:
+        if one.step is not None:
+            found.setdefault(one.configuration, {}).setdefault(one.step, []).append(one)
+    return {name: dict(sorted(of.items())) for name, of in found.items() if len(of) > 1}
+
+
+def course(courses: Mapping[str, Mapping[int, Sequence[Scores]]], metric: Metric) -> "Figure":
+    """A line per configuration: mean over images, and seeds, with its interval over images."""
+    with own_style():
+        figure, axes = canvas(4.5)
+        for i, (name, by_step) in enumerate(courses.items()):
+            means = [over_images(seed_mean(of, metric.name)) for of in by_step.values()]
+            colour = COLOURS[i % len(COLOURS)]
+            low, high = [one.low for one in means], [one.high for one in means]
+            axes.fill_between(list(by_step), low, high, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(list(by_step), [one.mean for one in means], "o-", color=colour, label=name)
+        axes.grid(color=FAINT, linewidth=0.6)
+        axes.set_xlabel("training step")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.set_ylabel(f"{axis_label(metric)}\n({better(metric, ('↓', '↑'))})")
+        axes.legend(frameon=False)
+        titles(axes, f"{metric.label} while training", "mean with 95 % interval over images")
+    return figure
+
+
+def canvas(height: float) -> tuple["Figure", "Axes"]:
+    """A figure that no window system has to know of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Matplotlib's defaults and ours, whatever the user's own settings are."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def titles(axes: "Axes", title: str, explained: str) -> None:
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24, color=INK)
+    axes.annotate(
+        explained, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=INK
+    )
+
+
+def axis_label(metric: Metric) -> str:
+    return metric.label + UNITS.get(metric.name, "")
+
+
+def better(metric: Metric, arrows: tuple[str, str]) -> str:
+    """Which way is better, with an arrow along the axis: (towards lower, towards higher)."""
+    higher = metric.higher_is_better
+    return f"{arrows[higher]} {'higher' if higher else 'lower'} is better"
+
+
+def wrapped(name: str) -> str:
+    """A name over several lines; dollars would start a formula."""
+    return "\n".join(wrap(name, NAME_WIDTH)).replace("$", r"\$")

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+
+from pix2pix_ilm.data.cache import PairedImages
+from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour
+
+COLOURS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)
+
+
+def drawn(classes: torch.Tensor, photo: torch.Tensor) -> PairedImages:
+    names = tuple(map(str, range(len(classes))))
+    return PairedImages(names, COLOURS[classes], photo, "digest")
+
+
+def test_the_constant_is_the_mean_photo_colour():
+    photo = torch.randint(0, 256, (5, 8, 8, 3), dtype=torch.uint8)
+    predicted = constant_colour(drawn(torch.zeros(5, 8, 8, dtype=int), photo))(photo)
+    expected = np.round(photo.numpy().reshape(-1, 3).mean(axis=0))
+    assert predicted.shape == photo.shape
+    assert (predicted.numpy() == expected).all()
+
+
+def test_every_class_gets_its_mean_colour():
+    classes = torch.randint(0, 12, (3, 16, 16))
+    photo = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
+    pairs = drawn(classes, photo)
+    predicted = class_colours(pairs)(pairs.label)
+    for number in range(12):
+        here = (classes == number).numpy()
+        expected = np.round(photo.numpy()[here].mean(axis=0))
+        assert (predicted.numpy()[here] == expected).all()
+
+
+def test_noise_on_the_label_map_does_not_change_its_classes():
+    pairs = drawn(torch.randint(0, 12, (2, 16, 16)), torch.randint(0, 256, (2, 16, 16, 3)).byte())
+    noisy = (pairs.label.int() + torch.randint(-6, 7, pairs.label.shape)).clamp(0, 255).byte()
+    predict = class_colours(pairs)
+    assert torch.equal(predict(noisy), predict(pairs.label))
+
+
+def test_label_maps_of_another_palette_are_refused():
+    grey = torch.full((2, 8, 8, 3), 128, dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"palette of CMP Facades, but only 0%"):
+        class_colours(PairedImages(("1", "2"), grey, grey, "digest"))

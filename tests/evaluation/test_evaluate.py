@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
+from pix2pix_ilm.evaluation.scores import Sampling, Scorer, table_metrics
+
+QUICK = Scorer(columns=[m for m in table_metrics() if m.name in ("rmse", "rmse_rgb")])
+
+
+def test_checkpoints_are_compared_on_the_same_images(make_checkpoint, drawn_pairs):
+    folders = [make_checkpoint("a", norm="in"), make_checkpoint("b", norm="ilm-in")]
+    evaluation = evaluate_checkpoints(folders, str(drawn_pairs), "train[:6]", QUICK)
+    rows = [row.configuration for row in evaluation.summary.rows]
+    assert rows == ["IN / IN", "ILM+IN / IN"]
+    assert [c.metric for c in evaluation.summary.comparisons] == ["rmse_rgb", "rmse"]
+    assert evaluation.scores[0].images == ("1", "2", "3", "4", "5", "6")
+    assert len(evaluation.labels) == len(evaluation.targets) == 6
+    assert list(evaluation.outputs) == [str(folder) for folder in folders]
+    assert evaluation.protocol["images"] == 6
+
+
+def test_seeds_of_one_configuration_share_a_row(make_checkpoint, drawn_pairs):
+    folders = [make_checkpoint(name, seed=seed) for seed, name in enumerate("ab")]
+    [row] = evaluate_checkpoints(folders, str(drawn_pairs), "val", QUICK).summary.rows
+    assert row.models == tuple(map(str, folders))
+    assert row.seeds["rmse"].mean == pytest.approx(row.images["rmse"].mean)
+
+
+def test_the_floors_are_fitted_on_the_training_split(make_checkpoint, drawn_pairs):
+    folder = make_checkpoint()
+    evaluation = evaluate_checkpoints([folder], str(drawn_pairs), "test", QUICK, baselines=True)
+    _, constant, per_class = evaluation.summary.rows
+    assert (constant.configuration, per_class.configuration) == (
+        "constant colour",
+        "per-class colour",
+    )
+    assert per_class.images["rmse"].mean < constant.images["rmse"].mean
+    assert np.ptp(evaluation.outputs["constant colour"][0], axis=(0, 1)).max() == 0
+
+
+def test_the_same_inputs_give_the_same_evaluation(make_checkpoint, drawn_pairs):
+    folder = make_checkpoint()
+    first, second = (
+        evaluate_checkpoints([folder], str(drawn_pairs), "val", QUICK) for _ in range(2)
+    )
+    assert first.scores == second.scores
+    assert first.summary == second.summary
+
+
+@pytest.mark.parametrize("setting", [{"image_size": 64}, {"direction": "AtoB"}])
+def test_checkpoints_that_do_not_fit_one_another_are_refused(make_checkpoint, drawn_pairs, setting):
+    folders = [make_checkpoint("a"), make_checkpoint("b", **setting)]
+    with pytest.raises(UserError, match=r"b: its (image size|direction) is .*evaluate them apart"):
+        evaluate_checkpoints(folders, str(drawn_pairs), "val", QUICK)
+
+
+@pytest.mark.parametrize(
+    ("data", "split", "message"),
+    [
+        ("nowhere", "val", "nowhere: no such folder"),
+        (None, "holdout", "no split 'holdout'"),
+        (None, "train[99:]", "is empty"),
+        (None, "paper", r"'train\[200:400\]' is empty"),
+        (None, "train[:1]", "at least 2 images for an interval, found 1"),
+    ],
+)
+def test_missing_data_is_named(make_checkpoint, drawn_pairs, data, split, message):
+    with pytest.raises(UserError, match=message):
+        evaluate_checkpoints([make_checkpoint()], data or str(drawn_pairs), split, QUICK)
+
+
+def test_what_is_no_checkpoint_is_named(drawn_pairs):
+    with pytest.raises(UserError, match="not a checkpoint"):
+        evaluate_checkpoints([drawn_pairs], str(drawn_pairs), "val", QUICK)
+
+
+def test_folders_have_no_label_maps(drawn_pairs):
+    folder = drawn_pairs / "val"
+    evaluation = evaluate_folders(folder, folder, QUICK)
+    assert evaluation.labels == []
+    assert evaluation.summary.rows[0].images["rmse"].mean == 0
+
+
+def test_a_scorer_uses_the_device_that_is_asked_for():
+    scorer = make_scorer(Sampling(), "alex", "cpu", 4)
+    assert (scorer.device, scorer.batch_size) == (torch.device("cpu"), 4)
