@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
@@ -28,6 +29,15 @@ def _fresh_accelerator():
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
+
+
+@pytest.fixture
+def unchecked():
+    """Hand wrong types to the package's own checks, past those of the tests."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="session", autouse=True)

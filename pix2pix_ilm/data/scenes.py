@@ -239,7 +239,7 @@ def pillars(floor: Box, bays: int) -> list[Element]:
 
 
 def ground_floor(rng: Generator, house: House, storey: Box, bays: int) -> list[Element]:
-    entrance = rng.choice((0, bays // 2, bays - 1))
+    entrance = int(rng.choice((0, bays // 2, bays - 1)))
     column = storey.columns(bays)[entrance]
     half = min(0.26, 0.25 * (column.bottom - column.top) / (column.right - column.left))
     door = Element("door", column.part(0.5 - half, 0.2, 0.5 + half, 1), tone=rng.random())
@@ -254,7 +254,7 @@ def ground_floor(rng: Generator, house: House, storey: Box, bays: int) -> list[E
             door,
             *(e for room in rooms for e in window_bay(rng, house, room, opening, {"sill"})),
         ]
-    width, style = rng.integers(1, 4), ("awning", "sign")[rng.integers(2)]
+    width, style = int(rng.integers(1, 4)), ("awning", "sign")[rng.integers(2)]
     rooms = [room for run, count in runs.items() for room in run.columns(ceil(count / width))]
     fronts = [room.part(0.06, 0.16, 0.94, 0.97) for room in rooms]
     return [door, *(Element("shop", front, style, rng.random()) for front in fronts)]

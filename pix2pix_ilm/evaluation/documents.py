@@ -30,9 +30,17 @@ from pix2pix_ilm.evaluation.summary import PAPER, Row
 PACKAGES = ("pix2pix-ilm", "torch", "torchvision", "lpips", "scikit-image", "scipy", "numpy")
 TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
-    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "∞": r"$\infty$", "–": "--"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
+    "–": "--",
 }
 
 
@@ -119,7 +127,7 @@ def md_rows(row: Line) -> Iterator[list[str]]:
 
 def md_cell(cell: Cell) -> str:
     mean = f"**{cell.mean}**" if cell.best else cell.mean
-    parts = [mean + " =" * cell.tied, cell.images, f"{cell.seeds} over seeds" * bool(cell.seeds)]
+    parts = [mean + " =" * cell.tied, cell.images, f"{cell.seeds} seeds" * bool(cell.seeds)]
     return "<br>".join(filter(None, parts))
 
 

@@ -68,7 +68,7 @@ def means_row(row: Line) -> str:
 
 def means_cell(cell: Cell) -> str:
     mean = f"<b>{cell.mean}</b>" if cell.best else f"{cell.mean}{' =' * cell.tied}"
-    small = [cell.images, f"{cell.seeds} over seeds" * bool(cell.seeds)]
+    small = [cell.images, f"{cell.seeds} seeds" * bool(cell.seeds)]
     small.append(f"paper {cell.paper}" * bool(cell.paper))
     return f"<td>{mean}{''.join(f'<small>{text}</small>' for text in small if text)}</td>"
 

@@ -12,12 +12,13 @@ from pix2pix_ilm.evaluation.summary import PAPER, Row, Summary
 LEGEND = (
     "bold: best mean of the column",
     "=: cannot be told from the best (5 % level, Wilcoxon signed-rank over images, Holm-corrected)",
-    "[low, high]: 95 % interval over images (bootstrap)",
+    "low–high: 95 % interval over images (bootstrap)",
 )
-SEEDS_LEGEND = "± over seeds: half of the 95 % interval over trainings (Student's t)"
+SEEDS_LEGEND = "± seeds: half of the 95 % interval over trainings (Student's t)"
 PAPER_LEGEND = "paper: Table 6 of the ILM Norm paper"
 COMPARISON_LEGEND = (
-    "second minus first, mean over images [95 % interval]; p: Wilcoxon signed-rank, Holm-corrected"
+    "mean over images of the paired difference, its 95 % interval, and Holm-corrected p-value of the "
+    "Wilcoxon signed-rank test"
 )
 
 
@@ -27,7 +28,7 @@ class Cell:
 
     mean: str
     images: str
-    """Interval over images: [low, high]."""
+    """Interval over images: low–high."""
     seeds: str
     """Half of the interval over seeds; empty with a single seed."""
     paper: str
@@ -119,7 +120,9 @@ def number(value: float, digits: int, sign: str = "") -> str:
 
 
 def bounds(interval: Interval, digits: int, sign: str = "") -> str:
-    return f"[{number(interval.low, digits, sign)}, {number(interval.high, digits, sign)}]"
+    """0.41–0.44, or -0.01 to 0.02 where a dash could be read as a sign."""
+    low, high = number(interval.low, digits, sign), number(interval.high, digits, sign)
+    return f"{low} to {high}" if sign or low.startswith("-") else f"{low}–{high}"
 
 
 def p_value(value: float) -> str:
@@ -150,8 +153,8 @@ def siblings(one: Scores, scores: Sequence[Scores]) -> list[Scores]:
 def describe(one: Scores, alike: Sequence[Scores]) -> str:
     """Configuration, with the seed and the step if those differ among models like it."""
     parts = [one.configuration]
-    if len({other.seed for other in alike}) > 1:
+    if one.seed is not None and len({other.seed for other in alike}) > 1:
         parts.append(f"seed {one.seed}")
-    if len({other.step for other in alike}) > 1:
+    if one.step is not None and len({other.step for other in alike}) > 1:
         parts.append(f"step {one.step}")
     return ", ".join(parts)

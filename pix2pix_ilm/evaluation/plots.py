@@ -29,7 +29,7 @@ ROW_HEIGHT = 0.95  # inches per configuration
 NAME_WIDTH = 24  # characters before a configuration's name wraps
 UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
 UNITS["l1"] = UNITS["rmse"]
-STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+STYLE = {"font.size": 10, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False}
 
 Course = Mapping[int, Interval]
 """Step -> mean over images."""

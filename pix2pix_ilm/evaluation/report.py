@@ -16,7 +16,6 @@ from pix2pix_ilm.evaluation.intervals import Comparison
 from pix2pix_ilm.evaluation.marks import (
     COMPARISON_LEGEND,
     Cell,
-    Line,
     arrow,
     bounds,
     legend,
@@ -28,7 +27,7 @@ from pix2pix_ilm.evaluation.marks import (
 from pix2pix_ilm.evaluation.scores import Metric
 from pix2pix_ilm.files import write_atomically
 
-GAP = 2  # spaces between columns
+GAP = 2  # spaces between columns: padding and an invisible line
 NAME_WIDTHS = (12, 24)  # characters of the first column: at least, at most
 
 
@@ -69,9 +68,9 @@ def make_folder(folder: Path) -> None:
 
 def tables(evaluation: Evaluation, width: int = 120) -> Group:
     """The table of means and, with at least two configurations, that of their differences."""
-    shown = [table(evaluation, width)]
+    shown: list[Table | str] = [table(evaluation, width)]
     if evaluation.summary.comparisons:
-        shown.append(comparison_table(evaluation, width))
+        shown += ["", comparison_table(evaluation, width)]
     return Group(*shown)
 
 
@@ -125,7 +124,7 @@ def text(cell: Cell) -> Text:
     """Mean, interval over images and interval over seeds, one below the other."""
     mean = Text(f"  {cell.mean} =" if cell.tied else cell.mean, "bold" if cell.best else "")
     stacked = mean.append(f"\n{cell.images}", "not bold dim")
-    return stacked.append(f"\n{cell.seeds} over seeds", "not bold dim") if cell.seeds else stacked
+    return stacked.append(f"\n{cell.seeds} seeds", "not bold dim") if cell.seeds else stacked
 
 
 def difference(compared: Comparison, metric: Metric) -> Text:
@@ -163,7 +162,7 @@ def name_width(names: Sequence[Text]) -> int:
 
 
 def grid(first: str, shown: Sequence[Metric], names: Sequence[Text]) -> Table:
-    made = Table(box=SIMPLE, pad_edge=False, padding=(0, 1), caption_justify="left")
+    made = Table(box=SIMPLE, show_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     made.add_column(first, min_width=name_width(names), overflow="fold", vertical="top")
     for metric in shown:
         made.add_column(heading(metric), justify="center", no_wrap=True)
@@ -181,4 +180,4 @@ def caption(explained: Sequence[str], left_out: Sequence[Metric]) -> Text:
     if left_out:
         names = ", ".join(metric.label for metric in left_out)
         said.append(f"too narrow for: {names}")
-    return Text("\n".join(said), "dim not italic")
+    return Text("\n" + "\n".join(said), "dim not italic")

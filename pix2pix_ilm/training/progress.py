@@ -6,7 +6,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from accelerate import Accelerator
 from rich.console import Console
@@ -56,7 +55,7 @@ class Reporter:
         if accelerator.is_main_process:
             drop_later_lines(metrics, start)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Reporter":
         self.bar.start()
         return self
 

@@ -179,6 +179,7 @@ def test_every_weight_learns_under_every_norm(norm, n_layers):
         assert parameter.grad.abs().max() > 0, name
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

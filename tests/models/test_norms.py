@@ -285,6 +285,7 @@ def gradients(forward, norm: ILMNorm2d, x: Tensor) -> list[Tensor]:
     return [out, *torch.autograd.grad((weighting * out).sum(), [x, *norm.parameters()])]
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("standardization", "backend"),
     [
@@ -448,6 +449,7 @@ def test_ilm_norms_take_the_options_and_always_learn(name):
     assert norm.weight.shape == norm.bias.shape == (64,)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -467,6 +469,7 @@ def test_make_norm_says_which_setting_is_wrong(name, options, message):
         make_norm(name, 12, NormOptions(**options))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_unknown_standardisation_is_refused():
     with pytest.raises(ValueError, match=r"standardization: .*instance, group, layer.*'batch'"):
         ILMNorm2d(16, "batch")

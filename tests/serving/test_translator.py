@@ -53,6 +53,7 @@ def test_grey_goes_in_and_out(make_checkpoint, in_channels, out_channels):
     assert translator([label_map(32, 32, in_channels)])[0].shape == (32, 32, out_channels)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("label", "message"),
     [

@@ -121,6 +121,7 @@ def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, stop):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_compiled_training_agrees_with_eager(config):
     generator = GeneratorConfig(ngf=4, norm="ilm-in", depth=2)  # compiles soon

@@ -142,7 +142,7 @@ function controls() {
 function refresh() {
   byId("model").disabled = byId("minus").disabled = sorting.metric < 0;
   byId("direction").textContent = sorting.metric < 0
-    ? (sorting.descending ? "↓ last first" : "↑ first first")
+    ? (sorting.descending ? "↓ reversed" : "↑ as in the data")
     : (sorting.descending ? "↓ highest first" : "↑ lowest first");
   arrange();
 }
@@ -209,12 +209,14 @@ const viewed = { column: 0, image: 0, flipped: false };
 function open(column, image) {
   Object.assign(viewed, { column, image, flipped: false });
   view();
-  if (!viewer.open) viewer.showModal();
+  viewer.showModal();
+  viewer.focus(); // not the close button, which the space bar would press
 }
 
 function view() {
   const column = viewed.flipped ? PHOTO : viewed.column;
-  const { title, model } = columns[column];
+  const { title } = columns[column];
+  const { model } = columns[viewed.column]; // its values stay, lest the picture jumps when flipped
   byId("viewer-title").textContent = `${scores.images[viewed.image]} · ${title}`;
   byId("enlarged").src = source(column, viewed.image);
   byId("enlarged").alt = `${title} of ${scores.images[viewed.image]}`;
@@ -241,7 +243,7 @@ const KEYS = {
   ArrowUp: () => move(0, -1), ArrowDown: () => move(0, 1), " ": flip,
 };
 viewer.addEventListener("keydown", (event) => {
-  if (!KEYS[event.key] || (event.key === " " && event.target.id === "close")) return;
+  if (!KEYS[event.key] || (event.key === " " && event.target.closest("button:not(#flip)"))) return;
   event.preventDefault();
   KEYS[event.key]();
 });
