@@ -14,6 +14,7 @@ from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.intervals import CONFIDENCE, RESAMPLES, Comparison
 from pix2pix_ilm.evaluation.marks import (
     COMPARISON_LEGEND,
+    DASH,
     Cell,
     Line,
     arrow,
@@ -40,7 +41,7 @@ TEX = {
     "↓": r"$\downarrow$",
     "±": r"$\pm$",
     "∞": r"$\infty$",
-    "–": "--",
+    DASH: "--",
 }
 
 

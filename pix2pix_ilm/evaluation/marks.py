@@ -9,16 +9,17 @@ from pix2pix_ilm.evaluation.intervals import Comparison, Interval
 from pix2pix_ilm.evaluation.scores import Metric, Scores
 from pix2pix_ilm.evaluation.summary import PAPER, Row, Summary
 
+DASH = "\N{EN DASH}"
 LEGEND = (
     "bold: best mean of the column",
     "=: cannot be told from the best (5 % level, Wilcoxon signed-rank over images, Holm-corrected)",
-    "low–high: 95 % interval over images (bootstrap)",
+    f"low{DASH}high: 95 % interval over images (bootstrap)",
 )
 SEEDS_LEGEND = "± seeds: half of the 95 % interval over trainings (Student's t)"
 PAPER_LEGEND = "paper: Table 6 of the ILM Norm paper"
 COMPARISON_LEGEND = (
-    "mean over images of the paired difference, its 95 % interval, and Holm-corrected p-value of the "
-    "Wilcoxon signed-rank test"
+    "mean over images of the paired difference, its 95 % interval, and Holm-corrected p-value of "
+    "the Wilcoxon signed-rank test"
 )
 
 
@@ -28,7 +29,7 @@ class Cell:
 
     mean: str
     images: str
-    """Interval over images: low–high."""
+    """Interval over images: low to high."""
     seeds: str
     """Half of the interval over seeds; empty with a single seed."""
     paper: str
@@ -100,7 +101,7 @@ def is_tied(comparisons: Sequence[Comparison], row: Row, best: Row, metric: Metr
 
 def legend(rows: Sequence[Line]) -> list[str]:
     """What the marks in a table mean: only those that can occur."""
-    found = list(LEGEND) if len(rows) > 1 else list(LEGEND[2:])
+    found: list[str] = [*LEGEND] if len(rows) > 1 else [LEGEND[-1]]
     if any(row.models > 1 for row in rows):
         found.append(SEEDS_LEGEND)
     if any(row.in_paper for row in rows):
@@ -115,14 +116,14 @@ def arrow(metric: Metric) -> str:
 
 def number(value: float, digits: int, sign: str = "") -> str:
     if not math.isfinite(value):
-        return "–" if math.isnan(value) else f"{'-' if value < 0 else sign}∞"
+        return "n/a" if math.isnan(value) else f"{'-' if value < 0 else sign}∞"
     return f"{round(value, digits) + 0.0:{sign}.{digits}f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def bounds(interval: Interval, digits: int, sign: str = "") -> str:
-    """0.41–0.44, or -0.01 to 0.02 where a dash could be read as a sign."""
+    """Low, dash, high; or -0.01 to 0.02 where a dash could be read as a sign."""
     low, high = number(interval.low, digits, sign), number(interval.high, digits, sign)
-    return f"{low} to {high}" if sign or low.startswith("-") else f"{low}–{high}"
+    return f"{low} to {high}" if sign or low.startswith("-") else f"{low}{DASH}{high}"
 
 
 def p_value(value: float) -> str:

@@ -29,10 +29,15 @@ ROW_HEIGHT = 0.95  # inches per configuration
 NAME_WIDTH = 24  # characters before a configuration's name wraps
 UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
 UNITS["l1"] = UNITS["rmse"]
-STYLE = {"font.size": 10, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False}
+STYLE = {
+    "font.size": 10,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
-Course = Mapping[int, Interval]
-"""Step -> mean over images."""
+Course = Mapping[int, Sequence[Scores]]
+"""Step -> models, that differ by their seed."""
 
 
 def figures(evaluation: Evaluation) -> dict[str, "Figure"]:
@@ -118,7 +123,7 @@ def spread(count: int) -> Float64[np.ndarray, " n"]:
 
 
 def steps(scores: Sequence[Scores]) -> dict[str, Course]:
-    """Configurations that were scored at several training steps -> metric of each step."""
+    """The configurations that were scored at several training steps."""
     found: dict[str, dict[int, list[Scores]]] = {}
     for one in scores:
         if one.step is not None:
@@ -126,7 +131,7 @@ def steps(scores: Sequence[Scores]) -> dict[str, Course]:
     return {name: dict(sorted(of.items())) for name, of in found.items() if len(of) > 1}
 
 
-def course(courses: Mapping[str, Mapping[int, Sequence[Scores]]], metric: Metric) -> "Figure":
+def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
     """A line per configuration: mean over images, and seeds, with its interval over images."""
     with own_style():
         figure, axes = canvas(4.5)
@@ -135,7 +140,7 @@ def course(courses: Mapping[str, Mapping[int, Sequence[Scores]]], metric: Metric
             colour = COLOURS[i % len(COLOURS)]
             low, high = [one.low for one in means], [one.high for one in means]
             axes.fill_between(list(by_step), low, high, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(list(by_step), [one.mean for one in means], "o-", color=colour, label=name)
+            axes.plot(list(by_step), [one.mean for one in means], "o-", color=colour, label=wrapped(name))
         axes.grid(color=FAINT, linewidth=0.6)
         axes.set_xlabel("training step")
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -162,7 +167,8 @@ def own_style() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        for name, value in STYLE.items():
+            matplotlib.rcParams[name] = value
         yield
 
 
@@ -184,5 +190,6 @@ def better(metric: Metric, arrows: tuple[str, str]) -> str:
 
 
 def wrapped(name: str) -> str:
-    """A name over several lines; dollars would start a formula."""
-    return "\n".join(wrap(name, NAME_WIDTH)).replace("$", r"\$")
+    """A name over several lines; dollars would start a formula, what is no Unicode has no glyph."""
+    drawable = name.encode("utf-8", "replace").decode("utf-8")
+    return "\n".join(wrap(drawable, NAME_WIDTH)).replace("$", r"\$")

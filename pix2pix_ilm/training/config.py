@@ -76,6 +76,8 @@ class TrainConfig:
     """Epochs between sample grids."""
     save_every: int = 5
     """Epochs between saves."""
+    keep_every: int | None = None
+    """Epochs between generators that are kept beside the last one, in epochs/; unset: none."""
     num_samples: int = 6
     """Validation pairs in a sample grid."""
 
@@ -94,8 +96,8 @@ class TrainConfig:
         at_least_one = ("epochs", "batch_size", "log_every", "sample_every", "save_every")
         for name in (*at_least_one, "num_samples"):
             self._check_range(name, 1)
-        if self.decay_epochs is not None:
-            self._check_range("decay_epochs", 0, self.epochs)
+        self._check_range("keep_every", 1)
+        self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight"):
             self._check_range(name, 0)
         for name in ("beta1", "beta2"):
@@ -116,7 +118,7 @@ class TrainConfig:
 
     def _check_range(self, name: str, low: float, high: float = float("inf")) -> None:
         value = getattr(self, name)
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             bounds = f"at least {low}" if high == float("inf") else f"{low} to {high}"
             raise UserError(f"--{name.replace('_', '-')}: expected {bounds}, found {value}")
 

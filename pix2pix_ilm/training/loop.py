@@ -179,19 +179,23 @@ class Session:
             for step in range(self.start, self.total):
                 self.losses.append(self.step(step))
                 done = step + 1
-                epochs, rest = divmod(done, self.steps_per_epoch)
-                ends_epoch = rest == 0
-                ends = done == self.total
                 stopping = self.stopping(stop, done)
-                saving = ends or stopping or (ends_epoch and epochs % self.config.save_every == 0)
+                saving = stopping or self.due(done, self.config.save_every)
                 if saving or done % self.config.log_every == 0:
                     self.report(reporter, done)
-                if ends or (ends_epoch and epochs % self.config.sample_every == 0):
+                if self.due(done, self.config.sample_every):
                     self.draw_samples(done)
+                if self.config.keep_every and self.due(done, self.config.keep_every):
+                    self.keep_generator(done)
                 if saving:
                     self.save(done)
-                if stopping and not ends:
+                if stopping and done < self.total:
                     raise Interrupted(self.folder, done)
+
+    def due(self, done: int, every: int) -> bool:
+        """Whether training ends here, or an epoch whose number is a multiple of ``every``."""
+        epochs, rest = divmod(done, self.steps_per_epoch)
+        return done == self.total or (rest == 0 and epochs % every == 0)
 
     def step(self, step: int) -> Float[Tensor, "3"]:
         """Draw the step's batch and update both networks on it."""
@@ -250,6 +254,14 @@ class Session:
         if self.accelerator.is_main_process:
             runs.save(self.folder, self.plain_networks(), done, self.config)
         self.last_save = done
+
+    def keep_generator(self, done: int) -> None:
+        """Write the generator to a folder of its own, to compare epochs later."""
+        if self.accelerator.is_main_process:
+            folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            generator = self.plain_networks().generator
+            runs.export_generator(folder, generator, done, self.config)
 
     @torch.no_grad()
     def draw_samples(self, done: int) -> None:

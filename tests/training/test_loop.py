@@ -86,6 +86,15 @@ def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs):
     assert len(np.unique(grid[40:72, 4:36])) > 10
 
 
+def test_generators_of_earlier_epochs_can_be_kept(config):
+    folder = loop.train(replace(config, keep_every=2))
+    assert sorted(path.name for path in (folder / "epochs").iterdir()) == ["0002", "0003"]
+    early, described = runs.load_generator(folder / "epochs" / "0002")
+    last, _ = runs.load_generator(folder)
+    assert described.step == 32
+    assert not torch.equal(early.head.weight, last.head.weight)
+
+
 def test_the_losses_fall(config):
     folder = loop.train(replace(config, epochs=12, lr=2e-3))
     losses = [l1 for _, _, l1 in logged_losses(folder)]

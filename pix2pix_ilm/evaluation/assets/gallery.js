@@ -23,7 +23,7 @@ function make(tag, properties = {}, ...children) {
 }
 
 function written(value, metric, signed = false) {
-  if (Number.isNaN(value)) return "–";
+  if (Number.isNaN(value)) return "n/a";
   const sign = value < 0 ? "−" : signed && value > 0 ? "+" : "";
   const size = Math.abs(value);
   return sign + (size === Infinity ? "∞" : size.toFixed(metric.digits));
