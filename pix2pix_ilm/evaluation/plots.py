@@ -29,12 +29,6 @@ ROW_HEIGHT = 0.95  # inches per configuration
 NAME_WIDTH = 24  # characters before a configuration's name wraps
 UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
 UNITS["l1"] = UNITS["rmse"]
-STYLE = {
-    "font.size": 10,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 Course = Mapping[int, Sequence[Scores]]
 """Step -> models, that differ by their seed."""
@@ -167,8 +161,9 @@ def own_style() -> Iterator[None]:
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        for name, value in STYLE.items():
-            matplotlib.rcParams[name] = value
+        matplotlib.rc("font", size=10)
+        matplotlib.rc("axes", axisbelow=True)
+        matplotlib.rc("axes.spines", top=False, right=False)
         yield
 
 
