@@ -134,7 +134,9 @@ def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
             colour = COLOURS[i % len(COLOURS)]
             low, high = [one.low for one in means], [one.high for one in means]
             axes.fill_between(list(by_step), low, high, color=colour, alpha=0.18, linewidth=0)
-            axes.plot(list(by_step), [one.mean for one in means], "o-", color=colour, label=wrapped(name))
+            axes.plot(
+                list(by_step), [one.mean for one in means], "o-", color=colour, label=wrapped(name)
+            )
         axes.grid(color=FAINT, linewidth=0.6)
         axes.set_xlabel("training step")
         axes.xaxis.set_major_formatter("{x:,.0f}")

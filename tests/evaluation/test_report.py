@@ -35,13 +35,13 @@ def test_every_mean_interval_and_paper_value_is_printed(evaluation):
             assert cell.images in text
             assert cell.paper in text
     assert "2 seeds" in text
-    assert text.count("paper ") == 2
+    assert text.count("\n  paper ") == 2
 
 
 def test_the_best_is_bold_and_ties_carry_a_mark(evaluation):
     text = printed(table(evaluation), colours=True)
     body = text[text.index("─") :]
-    bold = re.findall(r"\x1b\[1m([\d.]+)", body)
+    bold = re.findall(r"\x1b\[1m *([\d.]+)", body)
     cells = [cell for row in lines(evaluation) for cell in row.cells]
     assert sorted(bold) == sorted(cell.mean for cell in cells if cell.best)
     assert len(re.findall(r"\d =", printed(table(evaluation)))) == sum(cell.tied for cell in cells)
@@ -80,7 +80,7 @@ def test_colours_say_whether_a_difference_is_an_improvement(evaluation):
     text = printed(comparison_table(evaluation), colours=True)
     coloured = dict.fromkeys(("32", "31"), 0)
     for code in coloured:
-        coloured[code] = len(re.findall(rf"\x1b\[{code}m[+-]", text))
+        coloured[code] = len(re.findall(rf"\x1b\[{code}m *[+-]", text))
     clear = [one for one in evaluation.summary.comparisons if one.distinguishable]
     assert coloured["31"] == sum(one.second == "BN / BN" for one in clear) == 6
     assert coloured["32"] == len(clear) - 6
