@@ -172,8 +172,10 @@ class Evaluate:
 def evaluate(prog: str, arguments: list[str]) -> None:
     """Print the metric table of trained models, or of any images."""
     options = tyro.cli(Evaluate, prog=prog, args=arguments)
+    from rich.console import Console
+
     from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
-    from pix2pix_ilm.evaluation.report import print_report, write_report
+    from pix2pix_ilm.evaluation.report import tables, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
 
     sampling = Sampling(dropout=options.dropout, samples=options.samples, seed=options.seed)
@@ -185,7 +187,8 @@ def evaluate(prog: str, arguments: list[str]) -> None:
             options.checkpoints, options.data, options.split, scorer, baselines=options.baselines
         )
     if scorer.is_main_process:
-        print_report(evaluation)
+        console = Console()
+        console.print(tables(evaluation, console.width))
         if options.out:
             write_report(evaluation, options.out)
             say(f"Done: {options.out}")

@@ -76,6 +76,8 @@ def evaluate_checkpoints(
         UserError: something is no checkpoint, checkpoints do not fit one another, or the data set
             or the split is missing.
     """
+    if len(set(checkpoints)) < len(checkpoints):
+        raise UserError("evaluate: a checkpoint was given twice")
     described = common_config({folder: read_model_config(folder) for folder in checkpoints})
     root = data_folder(data, described.image_size)
     fitted, evaluated = PAPER_SPLIT if split == "paper" else ("train", split)
@@ -84,7 +86,7 @@ def evaluate_checkpoints(
     if baselines:
         train = read_split(root, fitted, described)
         floors = {"constant colour": constant_colour, "per-class colour": class_colours}
-        results += [scorer.predictor(name, fit(train), pairs) for name, fit in floors.items()]
+        results += [scorer.floor(name, fit(train), pairs) for name, fit in floors.items()]
     return assemble(
         results,
         scorer,

@@ -57,6 +57,9 @@ def over_images(values: ArrayLike) -> Interval:
     sample = np.asarray(values, np.float64)
     if len(sample) < 2:
         raise UserError(f"expected at least 2 images for an interval, found {len(sample)}")
+    if not np.isfinite(sample).all():  # PSNR of a perfect image: its mean is infinite, and sure
+        mean = float(sample.mean())
+        return Interval(mean, mean, mean)
     interval = bootstrap(
         (sample,),
         np.mean,
@@ -72,8 +75,10 @@ def over_seeds(means: Sequence[float]) -> Interval:
     """Mean over trainings with different seeds, with Student's t interval; needs at least two."""
     from scipy.stats import sem, t
 
-    half = sem(means) * t.ppf((1 + CONFIDENCE) / 2, len(means) - 1)
     mean = float(np.mean(means))
+    if not np.isfinite(mean):
+        return Interval(mean, mean, mean)
+    half = sem(means) * t.ppf((1 + CONFIDENCE) / 2, len(means) - 1)
     return Interval(mean, mean - float(half), mean + float(half))
 
 

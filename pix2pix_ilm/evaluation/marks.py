@@ -11,7 +11,7 @@ from pix2pix_ilm.evaluation.summary import PAPER, Row, Summary
 
 DASH = "\N{EN DASH}"
 LEGEND = (
-    "bold: best mean of the column",
+    "bold: best mean of a model in the column",
     "=: cannot be told from the best (5 % level, Wilcoxon signed-rank over images, Holm-corrected)",
     f"low{DASH}high: 95 % interval over images (bootstrap)",
 )
@@ -82,9 +82,10 @@ def cell(summary: Summary, row: Row, best: Row | None, metric: Metric) -> Cell:
 
 
 def best_row(summary: Summary, metric: Metric) -> Row | None:
-    """The row with the best mean, the first of equals; None without a rival."""
+    """The model's row with the best mean, the first of equals; None without a rival."""
     sign = -1 if metric.higher_is_better else 1
-    known = [row for row in summary.rows if not math.isnan(row.images[metric.name].mean)]
+    models = [row for row in summary.rows if not row.floor]
+    known = [row for row in models if not math.isnan(row.images[metric.name].mean)]
     if len(known) < 2:
         return None
     return min(known, key=lambda row: sign * row.images[metric.name].mean)

@@ -69,6 +69,10 @@ def make_folder(folder: Path) -> None:
 def tables(evaluation: Evaluation, width: int = 120) -> Group:
     """The table of means and, with at least two configurations, that of their differences."""
     shown: list[Table | str] = [table(evaluation, width)]
+    for row in evaluation.summary.rows:
+        if row.diversity:
+            spread = f"{number(row.diversity.mean, 3)}, {bounds(row.diversity, 3)}"
+            shown.append(f"\nLPIPS between samples of {row.configuration}: {spread}")
     if evaluation.summary.comparisons:
         shown += ["", comparison_table(evaluation, width)]
     return Group(*shown)

@@ -75,6 +75,8 @@ class Scores:
     """Training steps behind the model."""
     seed: int | None = None
     """Seed of its training."""
+    floor: bool = False
+    """No model, but what can be had without one; it takes no part in comparisons."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,14 +206,17 @@ class Scorer:
         )
         return scores, images
 
-    def predictor(
+    def floor(
         self, name: str, predict: Callable[[Tensor], Tensor], pairs: PairedImages
     ) -> tuple[Scores, list[Image]]:
-        """Score any function from label maps to photos, both (b, h, w, c) uint8."""
+        """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
         mine = share(len(pairs))
         batches = as_rgb(pairs.label[mine]).split(self.batch_size)
         values, images = self.against((predict(batch)[None] for batch in batches), pairs, mine)
-        return Scores(name=name, configuration=name, images=pairs.names, values=values), images
+        scores = Scores(
+            name=name, configuration=name, images=pairs.names, values=values, floor=True
+        )
+        return scores, images
 
     def against(
         self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int]

@@ -34,6 +34,10 @@ class Row:
     """Metric -> mean over images (of the mean over seeds)."""
     seeds: dict[str, Interval]
     """Metric -> mean over seeds; empty with a single seed."""
+    diversity: Interval | None
+    """Mean LPIPS between samples, over images; None with a single sample."""
+    floor: bool
+    """No model, but what can be had without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +83,15 @@ def row(name: str, members: Sequence[Scores]) -> Row:
     """Intervals over images, and over seeds where there are several."""
     metrics = members[0].values
     means = {metric: [float(np.mean(one.values[metric])) for one in members] for metric in metrics}
+    several = means if len(members) > 1 else {}
+    spread = [one.diversity for one in members]
     return Row(
         configuration=name,
         models=tuple(one.name for one in members),
         images={metric: over_images(seed_mean(members, metric)) for metric in metrics},
-        seeds={metric: over_seeds(of_seed) for metric, of_seed in means.items()}
-        if len(members) > 1
-        else {},
+        seeds={metric: over_seeds(of_seed) for metric, of_seed in several.items()},
+        diversity=over_images(np.mean(spread, axis=0)) if all(spread) else None,
+        floor=members[0].floor,
     )
 
 
@@ -95,11 +101,12 @@ def seed_mean(members: Sequence[Scores], metric: str) -> np.ndarray:
 
 
 def compare(groups: dict[str, list[Scores]]) -> list[Comparison]:
-    """Paired differences of every two configurations, corrected for their number."""
+    """Paired differences of every two configurations of models, corrected for their number."""
+    models = {name: members for name, members in groups.items() if not members[0].floor}
     found = []
-    for (first, of_first), (second, of_second) in combinations(groups.items(), 2):
+    for (first, of_first), (second, of_second) in combinations(models.items(), 2):
         for metric in of_first[0].values:
-            differences = seed_mean(of_second, metric) - seed_mean(of_first, metric)
+            differences = paired(seed_mean(of_first, metric), seed_mean(of_second, metric))
             found.append((metric, first, second, differences))
     p_values = [signed_rank_p_value(differences) for *_, differences in found]
     return [
@@ -108,3 +115,9 @@ def compare(groups: dict[str, list[Scores]]) -> list[Comparison]:
             found, p_values, holm(p_values), strict=True
         )
     ]
+
+
+def paired(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Second minus first; 0 where both are the same infinite PSNR."""
+    equal = first == second
+    return np.where(equal, 0, np.subtract(second, first, where=~equal, out=np.zeros(len(first))))

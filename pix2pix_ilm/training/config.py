@@ -150,12 +150,12 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "quick": (
         "Embedded synthetic facades, small network: minutes on a CPU.",
         TrainConfig(
-            name="quick",
             data="synthetic",
             image_size=128,
-            generator=GeneratorConfig(ngf=24, norm="ilm-in"),
-            discriminator=DiscriminatorConfig(ndf=24, norm="ilm-in"),
-            epochs=10,
+            generator=GeneratorConfig(ngf=16, norm="ilm-in"),
+            discriminator=DiscriminatorConfig(ndf=16, norm="ilm-in"),
+            epochs=8,
+            lr=5e-4,
             sample_every=1,
             save_every=1,
         ),
