@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         say(f"error: {error}")
         sys.exit(2)
+    except OSError as error:  # a full disk, a folder without permission
+        say(f"error: {error}")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

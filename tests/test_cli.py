@@ -101,6 +101,47 @@ def test_translate_writes_photos(trained, drawn_pairs, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["1.png", "2.png"]
 
 
+def evaluated(out) -> dict:
+    return json.loads((out / "scores.json").read_text())
+
+
+def test_evaluate_prints_a_table_and_writes_a_report(trained, drawn_pairs, tmp_path, capsys):
+    out = tmp_path / "scores"
+    code = run(
+        "evaluate", trained, "--data", drawn_pairs, "--split", "test", "--baselines",
+        "--dropout", "--samples", 2, "--out", out, "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "IN / IN" in printed
+    assert "constant colour" in printed
+    assert "LPIPS between samples of IN / IN" in printed
+    files = {path.name for path in out.iterdir()}
+    assert files == {
+        "scores.json", "scores.csv", "table.md", "table.tex", "gallery.html", "plots",
+    }  # fmt: skip
+
+
+def test_evaluate_scores_images_of_any_program(drawn_pairs, capsys):
+    folder = drawn_pairs / "val"
+    assert run("evaluate", "--outputs", folder, "--targets", folder) == 0
+    assert "∞" in capsys.readouterr().out  # PSNR of equal images
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_like_one(trained, drawn_pairs, tmp_path):
+    arguments = [
+        "-m", "pix2pix_ilm", "evaluate", trained, "--data", drawn_pairs, "--split", "train[:5]",
+        "--device", "cpu", "--out",
+    ]  # fmt: skip
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    both = [python(*arguments, tmp_path / "one"), python(*launcher, *arguments, tmp_path / "two")]
+    assert [done.returncode for done in both] == [0, 0], both[1].stderr
+    assert both[1].stdout.count("IN / IN") == 1
+    one, two = evaluated(tmp_path / "one"), evaluated(tmp_path / "two")
+    assert one == two
+
+
 def test_data_synthesize_and_check(tmp_path, capsys):
     assert run("data", "synthesize", "--out", tmp_path / "new", "--count", 4, "--size", 32) == 0
     assert run("data", "check", tmp_path / "new") == 0
@@ -126,6 +167,12 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["train", "--resume", "nowhere"], "nowhere: not a training run"),
         (["train", "facades", "--generator.norm", "gn", "--generator.ngf", "10"],
          "--generator.norm-options.num-groups: expected a divisor"),
+        (["evaluate"], "evaluate: expected checkpoints, or both --outputs and --targets"),
+        (["evaluate", "--outputs", "x"], "evaluate: expected checkpoints, or both"),
+        (["evaluate", "nowhere"], "nowhere: not a checkpoint"),
+        (["evaluate", "a", "a"], "evaluate: a checkpoint was given twice"),
+        (["evaluate", "a", "--samples", "2"], "--samples: without --dropout"),
+        (["evaluate", "--outputs", "x", "--targets", "y"], "x: no such folder"),
         (["translate", "x.png", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
         (["data", "check", "nowhere"], "nowhere: no such folder"),
         (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),

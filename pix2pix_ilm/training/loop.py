@@ -176,6 +176,7 @@ class Session:
     def run(self) -> None:
         """Train to the end; raises Interrupted after a save if a signal asks to stop."""
         with self.reporting() as reporter, noting_signals() as stop, flushing_denormals():
+            reporter.say(self.describe())
             for step in range(self.start, self.total):
                 self.losses.append(self.step(step))
                 done = step + 1
@@ -191,6 +192,19 @@ class Session:
                     self.save(done)
                 if stopping and done < self.total:
                     raise Interrupted(self.folder, done)
+
+    def describe(self) -> str:
+        """One line on what is trained, on what, and where."""
+        networks = self.plain_networks()
+        generator, discriminator = (
+            f"{sum(weight.numel() for weight in network.parameters()) / 1e6:.1f} M"
+            for network in (networks.generator, networks.discriminator)
+        )
+        return (
+            f"{self.folder}: {len(self.pairs)} pairs at {self.config.image_size}x"
+            f"{self.config.image_size}, {generator} + {discriminator} weights, "
+            f"{self.accelerator.device}, steps {self.start} to {self.total}"
+        )
 
     def due(self, done: int, every: int) -> bool:
         """Whether training ends here, or an epoch whose number is a multiple of ``every``."""
