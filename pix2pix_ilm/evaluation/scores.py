@@ -160,7 +160,7 @@ def diversity(
     return distances.double().mean(dim=0).cpu()
 
 
-Image = UInt8[np.ndarray, "h w 3"]
+Image = UInt8[np.ndarray, "_ _ 3"]  # each of its own size
 Scored = tuple[list[Image], dict[str, Tensor]]
 """Images, and (n,) values of each metric."""
 
