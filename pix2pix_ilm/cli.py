@@ -114,8 +114,8 @@ class Translate:
     """Folder for the photos: PNG files with the inputs' names."""
     side_by_side: bool = False
     """The inputs are pairs side by side: translate only the half that is the label map."""
-    device: str | None = None
-    """cpu, cuda or mps; unset: a GPU if there is one."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto: the fastest that is there."""
 
 
 def translate(prog: str, arguments: list[str]) -> None:
@@ -151,8 +151,8 @@ class Evaluate:
     """Network of LPIPS; vgg and squeeze are downloaded once."""
     out: Path | None = None
     """Folder for scores.json, scores.csv, tables, plots and gallery.html."""
-    device: str | None = None
-    """cpu, cuda or mps; unset: a GPU if there is one."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto: the fastest that is there."""
     batch_size: int = 8
     """Images at once."""
     seed: int = 0

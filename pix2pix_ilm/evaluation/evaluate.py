@@ -10,6 +10,7 @@ from accelerate import PartialState
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
 from pix2pix_ilm.data.sources import data_folder
+from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour
 from pix2pix_ilm.evaluation.metrics import LpipsNet
@@ -46,15 +47,14 @@ class Evaluation:
     """Name of a model -> its photos, likewise."""
 
 
-def make_scorer(
-    sampling: Sampling, lpips_net: LpipsNet, device: str | None, batch_size: int
-) -> Scorer:
-    """A scorer with the table's metrics, by default on a GPU if there is one."""
+def make_scorer(sampling: Sampling, lpips_net: LpipsNet, device: Device, batch_size: int) -> Scorer:
+    """A scorer with the table's metrics; UserError if there is no such device."""
+    state = PartialState(cpu=pick_device(device).type == "cpu")
     return Scorer(
         columns=table_metrics(lpips_net),
         sampling=sampling,
         lpips_net=lpips_net,
-        device=torch.device(device or PartialState().device or "cpu"),
+        device=torch.device(state.device or "cpu"),
         batch_size=batch_size,
     )
 

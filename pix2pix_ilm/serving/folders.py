@@ -10,6 +10,7 @@ from rich.progress import track
 
 from pix2pix_ilm.data.images import list_images, read_image, write_image
 from pix2pix_ilm.data.pairs import listing, read_halves
+from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.translator import Translator
 
@@ -20,7 +21,7 @@ def translate_files(
     out: Path,
     *,
     side_by_side: bool = False,
-    device: str | None = None,
+    device: Device = "auto",
 ) -> None:
     """Write ``out/NAME.png`` for every input file, and every image directly in an input folder.
 
@@ -29,7 +30,7 @@ def translate_files(
         checkpoint: folder of the trained model.
         out: folder for the photos; made if it is missing.
         side_by_side: inputs are pairs, of which only the half that is the label map is read.
-        device: where to compute; None for a GPU if there is one.
+        device: where to compute.
 
     Raises:
         UserError: no checkpoint or no images; or, after the others were translated, a list of

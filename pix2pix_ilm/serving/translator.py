@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.training.runs import ModelConfig, load_generator
@@ -37,14 +38,14 @@ class Translator:
         self.config = config
 
     @classmethod
-    def load(cls, checkpoint: str | Path, device: str | torch.device | None = None) -> "Translator":
-        """Load a checkpoint's folder; by default onto a GPU if there is one.
+    def load(cls, checkpoint: str | Path, device: Device = "auto") -> "Translator":
+        """Load a checkpoint's folder; by default onto the fastest device that is there.
 
         Raises:
-            UserError: not a checkpoint, or weights that do not fit.
+            UserError: not a checkpoint, weights that do not fit, or no such device.
         """
         generator, config = load_generator(Path(checkpoint))
-        return cls(generator, config, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return cls(generator, config, pick_device(device))
 
     def __call__(
         self, labels: Sequence[UInt8[np.ndarray, "_ _ c1"]], batch_size: int = 1

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training.losses import GanLoss
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
-Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16"]
 StepMode = Literal["eager", "compile"]
 

@@ -24,6 +24,7 @@ from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.data.sources import data_folder
+from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator
@@ -95,12 +96,8 @@ def resume(folder: Path) -> Path:
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """Device, precision and processes, as configured and as torchrun set them."""
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device found; use --device auto")
-    if config.device == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: no Apple GPU found; use --device auto")
     return Accelerator(
-        cpu=config.device == "cpu",
+        cpu=pick_device(config.device).type == "cpu",  # or processes do not find one another
         mixed_precision="bf16" if config.precision == "bf16" else "no",
         log_with="tensorboard",
         project_dir=config.checkpoints,

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
@@ -85,4 +84,4 @@ def test_folders_have_no_label_maps(drawn_pairs):
 
 def test_a_scorer_uses_the_device_that_is_asked_for():
     scorer = make_scorer(Sampling(), "alex", "cpu", 4)
-    assert (scorer.device, scorer.batch_size) == (torch.device("cpu"), 4)
+    assert (scorer.device.type, scorer.batch_size) == ("cpu", 4)

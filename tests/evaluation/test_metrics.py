@@ -243,6 +243,7 @@ def test_the_convention_of_the_paper_flatters():
     assert (ssim_paper(images, disturbed(images, 20)) > ssim(images, disturbed(images, 20))).all()
 
 
+@pytest.mark.usefixtures("unchecked")
 @every_metric
 @pytest.mark.parametrize(
     ("images", "found"),
@@ -265,6 +266,7 @@ def test_refused_images(metric, images, found):
         metric(flat(1, 2, size=40), images)
 
 
+@pytest.mark.usefixtures("unchecked")
 @every_metric
 def test_refused_pairs(metric):
     with pytest.raises(ValueError, match=r"targets: .* \(2, 32, 32, 3\) .* \(3, 32, 32, 3\)"):
@@ -422,6 +424,7 @@ def test_weights_in_the_hub_cannot_run_code(hub):
         lpips(draw(), draw(), "vgg")
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_unknown_network():
     with pytest.raises(ValueError, match="net: expected one of alex, vgg, squeeze, found 'resnet'"):
         lpips(draw(), draw(), "resnet")

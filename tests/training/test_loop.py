@@ -226,7 +226,7 @@ def test_a_batch_larger_than_the_data_is_refused_before_a_folder_is_made(config)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_refused(config):
-    with pytest.raises(UserError, match="--device cuda: no CUDA device"):
+    with pytest.raises(UserError, match="--device cuda: no such device"):
         loop.train(replace(config, device="cuda"))
 
 
