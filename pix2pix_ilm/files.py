@@ -40,9 +40,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        reason = error.strerror if isinstance(error, OSError) else None
+        full = "" if isinstance(error, OSError) else "; is the disk full?"
+        reason = getattr(error, "strerror", None) or f"{error}{full}"
         raise UserError(
-            f"{path}: cannot be written ({reason or error}); what was there before is intact"
+            f"{path}: cannot be written ({reason}); what was there before is intact"
         ) from None
     finally:
         with suppress(OSError):

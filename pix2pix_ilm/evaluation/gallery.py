@@ -40,7 +40,7 @@ def gallery(evaluation: Evaluation) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    models = len(evaluation.scores)
+    models = sum(not one.floor for one in evaluation.scores)
     return f"{len(evaluation.targets)} images, {models} model{'s' * (models != 1)}"
 
 
