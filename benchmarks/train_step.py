@@ -21,7 +21,7 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.loop import build_networks, make_accelerator
+from pix2pix_ilm.training.setup import build_networks, make_accelerator
 from pix2pix_ilm.training.step import train_step
 
 

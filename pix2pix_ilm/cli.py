@@ -84,10 +84,11 @@ class Resume:
 def report_training(work: Callable[["ModuleType"], Path]) -> None:
     """Train, and say what can be done next."""
     from pix2pix_ilm.training import loop
+    from pix2pix_ilm.training.interrupts import Interrupted
 
     try:
         folder = work(loop)
-    except loop.Interrupted as stop:
+    except Interrupted as stop:
         say(
             f"Stopped and saved at step {stop.step}. "
             f"Continue with: pix2pix-ilm train --resume {stop.folder}"

@@ -19,8 +19,8 @@ from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.pairs import pairs_in
 from pix2pix_ilm.evaluation import metrics
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.training.loop import derive_seed
 from pix2pix_ilm.training.runs import ModelConfig, load_generator
+from pix2pix_ilm.training.seeds import derive_seed
 
 DIVERSITY = "diversity"
 CPU = torch.device("cpu")

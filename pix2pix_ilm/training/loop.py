@@ -4,14 +4,11 @@ Every random draw of a step follows from (seed, process, step), and the order of
 (seed, epoch). So no state of a random generator is saved, and a resumed run continues exactly.
 """
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
-import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
@@ -20,34 +17,16 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from pix2pix_ilm.data.augment import jittered
-from pix2pix_ilm.data.cache import PairedImages, load_pairs
+from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
-from pix2pix_ilm.data.pairs import find_pairs, validation_split
-from pix2pix_ilm.data.sources import data_folder
-from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.models.discriminator import PatchDiscriminator
-from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.training import runs
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.interrupts import Interrupted, noting_signals
 from pix2pix_ilm.training.progress import Reporter
+from pix2pix_ilm.training.seeds import ORDER, STEP, derive_seed
+from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
 from pix2pix_ilm.training.step import LOSS_NAMES, Networks, train_step
-
-INIT, ORDER, STEP = range(3)  # what a seed is for
-
-
-class Interrupted(Exception):
-    """Training was stopped by a signal, and saved.
-
-    Attributes:
-        folder: the run's folder.
-        step: steps done.
-    """
-
-    def __init__(self, folder: Path, step: int) -> None:
-        super().__init__(f"stopped and saved at step {step}")
-        self.folder = folder
-        self.step = step
 
 
 def train(config: TrainConfig) -> Path:
@@ -92,58 +71,6 @@ def resume(folder: Path) -> Path:
         )
     Session(record.config, folder, accelerator, train_pairs, val_pairs).run()
     return folder
-
-
-def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Device, precision and processes, as configured and as torchrun set them."""
-    return Accelerator(
-        cpu=pick_device(config.device).type == "cpu",  # or processes do not find one another
-        mixed_precision="bf16" if config.precision == "bf16" else "no",
-        log_with="tensorboard",
-        project_dir=config.checkpoints,
-    )
-
-
-def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
-    """Training pairs at the stored size, and the validation pairs to draw samples from."""
-    root = data_folder(config.data, config.image_size)
-    train_pairs = find_pairs(root, config.train_split)
-    val_pairs = find_pairs(root, config.val_split or validation_split(root))
-    if len(train_pairs) < config.batch_size:
-        raise UserError(
-            f"--batch-size: expected at most the {len(train_pairs)} training pairs, "
-            f"found {config.batch_size}"
-        )
-    step = max(1, len(val_pairs) // config.num_samples)
-    chosen = val_pairs[::step][: config.num_samples]
-    train_images, val_images = (
-        load_pairs(
-            pairs,
-            size,
-            direction=config.direction,
-            label_channels=config.generator.in_channels,
-            photo_channels=config.generator.out_channels,
-        )
-        for pairs, size in ((train_pairs, config.stored_size), (chosen, config.image_size))
-    )
-    return train_images, val_images
-
-
-def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
-    """Freshly initialised networks and optimisers, on the device."""
-    torch.manual_seed(derive_seed(config.seed, INIT))
-    channels = config.generator.in_channels + config.generator.out_channels
-    networks = (
-        UNetGenerator(config.sized_generator),
-        PatchDiscriminator(config.discriminator, channels),
-    )
-    for network in networks:
-        network.to(accelerator.device)
-        if config.accelerate_step == "compile":
-            network.compile()
-    betas = (config.beta1, config.beta2)
-    optimizers = (torch.optim.Adam(n.parameters(), config.lr, betas, fused=True) for n in networks)
-    return Networks(*accelerator.prepare(*networks, *optimizers))
 
 
 class Session:
@@ -331,11 +258,6 @@ def is_main_process() -> bool:
     return PartialState().is_main_process
 
 
-def derive_seed(*parts: int) -> int:
-    """A 63-bit seed that differs for every tuple of parts."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
-
-
 def set_learning_rate(networks: Networks, learning_rate: float) -> None:
     """Give both optimisers the epoch's learning rate."""
     for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
@@ -351,22 +273,3 @@ def flushing_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-@contextmanager
-def noting_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM in a list instead of stopping; a second one stops at once."""
-    heard: list[int] = []
-    previous = {}
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        heard.append(number)
-        signal.signal(number, previous[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, note)
-    try:
-        yield heard
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -16,6 +16,9 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, runs
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.interrupts import Interrupted
+from pix2pix_ilm.training.seeds import derive_seed
+from pix2pix_ilm.training.setup import load_data, make_accelerator
 
 
 @pytest.fixture
@@ -160,7 +163,7 @@ def test_a_signal_saves_at_the_next_step(config, monkeypatch, number):
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Session, "step", signalled)
-        with pytest.raises(loop.Interrupted) as stop:
+        with pytest.raises(Interrupted) as stop:
             loop.train(config)
     assert (stop.value.step, stop.value.folder) == (21, config.checkpoints / "run")
     whole = loop.train(replace(config, name="whole"))
@@ -231,9 +234,9 @@ def test_a_device_that_is_not_there_is_refused(config):
 
 
 def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
-    train_pairs, val_pairs = loop.load_data(config)
+    train_pairs, val_pairs = load_data(config)
     session = loop.Session(
-        config, config.checkpoints, loop.make_accelerator(config), train_pairs, val_pairs
+        config, config.checkpoints, make_accelerator(config), train_pairs, val_pairs
     )
     epochs = [torch.cat([session.batch(step) for step in range(s, s + 16)]) for s in (0, 16)]
     for order in epochs:
@@ -242,5 +245,5 @@ def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
 
 
 def test_seeds_differ_for_every_purpose():
-    seeds = {loop.derive_seed(a, b, c) for a in range(4) for b in range(4) for c in range(50)}
+    seeds = {derive_seed(a, b, c) for a in range(4) for b in range(4) for c in range(50)}
     assert len(seeds) == 4 * 4 * 50
