@@ -85,6 +85,7 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
     """Train, and say what can be done next."""
     from pix2pix_ilm.training import loop
     from pix2pix_ilm.training.interrupts import Interrupted
+    from pix2pix_ilm.training.setup import is_main_process
 
     try:
         folder = work(loop)
@@ -94,7 +95,7 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
             f"Continue with: pix2pix-ilm train --resume {stop.folder}"
         )
         sys.exit(INTERRUPTED)
-    if loop.is_main_process():
+    if is_main_process():
         say(
             f"Done: {folder}\n"
             f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
@@ -181,6 +182,7 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
     from pix2pix_ilm.evaluation.report import tables, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
+    from pix2pix_ilm.training.setup import is_main_process
 
     sampling = Sampling(dropout=options.dropout, samples=options.samples, seed=options.seed)
     scorer = make_scorer(sampling, options.lpips_net, options.device, options.batch_size)
@@ -190,7 +192,7 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         evaluation = evaluate_checkpoints(
             options.checkpoints, options.data, options.split, scorer, baselines=options.baselines
         )
-    if scorer.is_main_process:
+    if is_main_process():
         console = Console()
         console.print(tables(evaluation, console.width))
         if options.out:

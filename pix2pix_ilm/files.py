@@ -17,6 +17,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing; UserError if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
 def read_bytes(path: Path) -> bytes:
     """The contents of a file; UserError if it cannot be read."""
     try:

@@ -8,7 +8,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation import documents, plots
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.gallery import gallery
@@ -25,7 +24,7 @@ from pix2pix_ilm.evaluation.marks import (
     pairs,
 )
 from pix2pix_ilm.evaluation.scores import Metric
-from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.files import make_folder, write_atomically
 
 GAP = 2  # spaces between columns: padding and an invisible line
 NAME_WIDTHS = (12, 24)  # characters of the first column: at least, at most
@@ -57,13 +56,6 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
         write_atomically(out / name, lambda file, encoded=encoded: file.write(encoded))
     for name, figure in plots.figures(evaluation).items():
         plots.save(figure, out / "plots" / f"{name}.png")
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
 
 
 def tables(evaluation: Evaluation, width: int = 120) -> Group:

@@ -178,11 +178,6 @@ class Scorer:
     device: torch.device = CPU
     batch_size: int = 8
 
-    @property
-    def is_main_process(self) -> bool:
-        """Whether this process is the one that reports."""
-        return PartialState().is_main_process
-
     def checkpoint(self, folder: Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
         """Translate and score a split with a trained generator; returns the first samples too.
 

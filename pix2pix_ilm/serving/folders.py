@@ -12,6 +12,7 @@ from pix2pix_ilm.data.images import list_images, read_image, write_image
 from pix2pix_ilm.data.pairs import listing, read_halves
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.serving.translator import Translator
 
 
@@ -38,10 +39,7 @@ def translate_files(
     """
     targets = plan(inputs, out)
     translator = Translator.load(checkpoint, device)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be made ({error.strerror})") from None
+    make_folder(out)
     problems = []
     for target, source in track(targets.items(), "Translating", disable=not sys.stdout.isatty()):
         try:

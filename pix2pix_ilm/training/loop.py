@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -20,6 +20,7 @@ from pix2pix_ilm.data.augment import jittered
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.training import runs
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, noting_signals
@@ -197,7 +198,7 @@ class Session:
         """Write the generator to a folder of its own, to compare epochs later."""
         if self.accelerator.is_main_process:
             folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             generator = self.plain_networks().generator
             runs.export_generator(folder, generator, done, self.config)
 
@@ -211,11 +212,13 @@ class Session:
         output = torch.cat([generator(one) for one in label.split(1)])
         generator.train()
         channels = max(label.shape[1], output.shape[1])
-        rows = [image.expand(-1, channels, -1, -1) for image in (label, output)]
-        rows.append(to_unit(self.samples.photo).expand(-1, channels, -1, -1))
+        rows = [
+            images.expand(-1, channels, -1, -1)
+            for images in (label, output, to_unit(self.samples.photo))
+        ]
         grid = make_grid(torch.cat(rows), nrow=len(label), padding=4, pad_value=1.0)
         folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         write_image(folder / f"step-{done:07d}.png", to_uint8(grid[None])[0].cpu().numpy())
 
     def stopping(self, stop: list[int], done: int) -> bool:
@@ -251,11 +254,6 @@ class Session:
             generator=unwrap(networks.generator),
             discriminator=unwrap(networks.discriminator),
         )
-
-
-def is_main_process() -> bool:
-    """Whether this process is the one that speaks and writes."""
-    return PartialState().is_main_process
 
 
 def set_learning_rate(networks: Networks, learning_rate: float) -> None:

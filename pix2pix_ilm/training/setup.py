@@ -1,7 +1,7 @@
 """What a run is made of: device and processes, data, networks."""
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
@@ -23,6 +23,11 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         log_with="tensorboard",
         project_dir=config.checkpoints,
     )
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that speaks and writes."""
+    return PartialState().is_main_process
 
 
 def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
