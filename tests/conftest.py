@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import jaxtyping
@@ -59,31 +60,41 @@ def drawn_pairs(tmp_path_factory) -> Path:
 @pytest.fixture
 def make_checkpoint(tmp_path):
     """Write a checkpoint of random weights, large enough to make a difference in the output."""
+    return partial(write_checkpoint, tmp_path)
 
-    def make(
-        name: str = "checkpoint",
-        *,
-        in_channels: int = 3,
-        out_channels: int = 3,
-        norm: str = "ilm-in",
-        **settings,
-    ) -> Path:
-        generator_config = GeneratorConfig(
-            ngf=4, norm=norm, in_channels=in_channels, out_channels=out_channels
-        )
-        config = TrainConfig(
-            **{"image_size": 32, "generator": generator_config} | settings,
-            discriminator=DiscriminatorConfig(ndf=4),
-        )
-        generator = UNetGenerator(config.sized_generator)
-        discriminator = PatchDiscriminator(config.discriminator, in_channels + out_channels)
-        with torch.no_grad():
-            for parameter in generator.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-        optimizers = (torch.optim.Adam(n.parameters()) for n in (generator, discriminator))
-        folder = tmp_path / name
-        folder.mkdir()
-        runs.save(folder, Networks(generator, discriminator, *optimizers), 7, config)
-        return folder
 
-    return make
+def write_checkpoint(
+    parent: Path,
+    name: str = "checkpoint",
+    *,
+    in_channels: int = 3,
+    out_channels: int = 3,
+    norm: str = "ilm-in",
+    **settings,
+) -> Path:
+    generator_config = GeneratorConfig(
+        ngf=4, norm=norm, in_channels=in_channels, out_channels=out_channels
+    )
+    config = TrainConfig(
+        **{"image_size": 32, "generator": generator_config} | settings,
+        discriminator=DiscriminatorConfig(ndf=4),
+    )
+    generator = UNetGenerator(config.sized_generator)
+    discriminator = PatchDiscriminator(config.discriminator, in_channels + out_channels)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    optimizers = (torch.optim.Adam(n.parameters()) for n in (generator, discriminator))
+    folder = parent / name
+    folder.mkdir()
+    runs.save(folder, Networks(generator, discriminator, *optimizers), 7, config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory) -> Path:
+    """A folder with a model of ILM+IN and one of IN, both of random weights, for 64x64."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    write_checkpoint(folder, "facades-ilm", image_size=64)
+    write_checkpoint(folder, "facades-in", norm="in", image_size=64)
+    return folder

@@ -1,0 +1,1 @@
+"""The web page: paint a label map, see the photo."""

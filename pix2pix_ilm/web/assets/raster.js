@@ -1,0 +1,79 @@
+// Drawing on a label map: 32-bit pixels, set whole, so that no edge is ever blended.
+const SIZE = props.size;
+
+function clamp(value) {
+  return Math.max(0, Math.min(SIZE - 1, value));
+}
+
+// "#rrggbb" as a pixel; through bytes, as their order within a word is the machine's own.
+function packed(hex) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return new Uint32Array(Uint8Array.of(red, green, blue, 255).buffer)[0];
+}
+
+// How far two pixels' colours are apart.
+function distance(one, other) {
+  const [some, others] = [one, other].map((pixel) => [...new Uint8Array(Uint32Array.of(pixel).buffer)]);
+  return Math.hypot(...some.map((level, channel) => level - others[channel]));
+}
+
+function isSame(one, other) {
+  return one.every((pixel, at) => pixel === other[at]);
+}
+
+function drawSpan(pixels, y, left, right, color) {
+  if (y < 0 || y >= SIZE) return;
+  const row = y * SIZE;
+  pixels.fill(color, row + Math.max(left, 0), row + Math.min(right, SIZE - 1) + 1);
+}
+
+function drawRectangle(pixels, one, other, color) {
+  const [left, right] = [Math.min(one.x, other.x), Math.max(one.x, other.x)];
+  const [top, bottom] = [Math.min(one.y, other.y), Math.max(one.y, other.y)];
+  for (let y = top; y <= bottom; y++) drawSpan(pixels, y, left, right, color);
+}
+
+// An even diameter has its centre between pixels: above and to the left of the given one.
+function drawDisc(pixels, center, diameter, color) {
+  const radius = diameter / 2;
+  const shift = diameter % 2 ? 0 : 0.5;
+  const [x, y] = [center.x - shift, center.y - shift];
+  for (let row = Math.ceil(y - radius); row <= y + radius; row++) {
+    const half = Math.sqrt(radius ** 2 - (row - y) ** 2);
+    drawSpan(pixels, row, Math.ceil(x - half), Math.floor(x + half), color);
+  }
+}
+
+function drawLine(pixels, from, to, diameter, color) {
+  const [across, down] = [to.x - from.x, to.y - from.y];
+  const steps = Math.max(Math.abs(across), Math.abs(down), 1);
+  for (let step = 0; step <= steps; step++) {
+    const x = Math.round(from.x + (across * step) / steps);
+    const y = Math.round(from.y + (down * step) / steps);
+    drawDisc(pixels, { x, y }, diameter, color);
+  }
+}
+
+// Fills whole runs of a row at a time; neighbours are above, below, left and right.
+function floodFill(pixels, start, color) {
+  const replaced = pixels[start.y * SIZE + start.x];
+  if (replaced === color) return;
+  const seeds = [start.y * SIZE + start.x];
+  while (seeds.length) {
+    const seed = seeds.pop();
+    if (pixels[seed] !== replaced) continue;
+    const row = seed - (seed % SIZE);
+    let [left, right] = [seed, seed];
+    while (left > row && pixels[left - 1] === replaced) left--;
+    while (right < row + SIZE - 1 && pixels[right + 1] === replaced) right++;
+    pixels.fill(color, left, right + 1);
+    seedRuns(pixels, seeds, left - SIZE, right - SIZE, replaced);
+    seedRuns(pixels, seeds, left + SIZE, right + SIZE, replaced);
+  }
+}
+
+// One seed for each run of a colour; outside the picture, pixels are undefined and match none.
+function seedRuns(pixels, seeds, left, right, color) {
+  for (let at = left; at <= right; at++)
+    if (pixels[at] === color && (at === right || pixels[at + 1] !== color)) seeds.push(at);
+}

@@ -1,0 +1,199 @@
+"""Serving the page: to this machine, or to a network behind a password."""
+
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by gradio when it is imported
+
+import gradio as gr
+from gradio import themes
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from pix2pix_ilm.devices import Device
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.web import studio
+from pix2pix_ilm.web.guard import Guard
+from pix2pix_ilm.web.page import FIRST_FACADE, Page
+from pix2pix_ilm.web.shelf import Shelf
+
+ASSETS = Path(__file__).parent / "assets"
+QUEUE = 16  # requests that may wait; more are told to come back
+SESSIONS = 128  # visitors whose choices are remembered; every API call counts as one, of 0.1 MB
+FAST_ENOUGH = 0.15  # seconds: a translation that may follow every stroke
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+SYSTEM_FONTS = (["system-ui", "sans-serif"], ["ui-monospace", "monospace"])  # none is fetched
+
+
+def serve(
+    checkpoints: Path,
+    chosen: Sequence[Path],
+    *,
+    host: str,
+    port: int | None,
+    auth: str | None,
+    allowed_hosts: Sequence[str],
+    share: bool,
+    device: Device,
+    say: Callable[[str], object],
+) -> None:
+    """Show the page until Ctrl-C or SIGTERM.
+
+    Args:
+        checkpoints: folder of trained models.
+        chosen: further trained models, which come first.
+        host: name or address to listen on.
+        port: unset: the first free one from 7860.
+        auth: USER:PASSWORD that visitors must give; required unless only this machine can connect,
+            or it is a Hugging Face Space.
+        allowed_hosts: further names under which browsers may ask for the page.
+        share: also open a public address through Gradio's servers.
+        device: where to compute.
+        say: receives lines for the person at the terminal.
+
+    Raises:
+        UserError: no checkpoint where one was named, or a host that is open to strangers.
+        OSError: the port is taken.
+    """
+    login, space = parse_auth(auth), space_names()
+    if space and is_loopback(host):
+        host = "0.0.0.0"  # where the Space's proxy connects
+    if login is None and not space and (share or not is_loopback(host)):
+        raise UserError(
+            f"--host {host}{' --share' if share else ''}: others could use this machine; "
+            "add --auth USER:PASSWORD, or stay on 127.0.0.1"
+        )
+    shelf = Shelf(checkpoints, chosen, device)
+    with temporary_uploads(), ending_on_sigterm():
+        blocks = Page(shelf, live=is_fast(shelf)).blocks
+        _, url, public = launch(
+            blocks,
+            server_name=host,
+            server_port=port,
+            auth=login,
+            share=share,
+            hosts=[
+                *known_names(host),
+                *allowed_hosts,
+                *space,
+                *(["*.gradio.live"] if share else []),
+            ],
+        )
+        say(f"The page is open at {url}{f' and {public}' if public else ''} (stop with Ctrl-C)")
+        blocks.block_thread()
+
+
+def launch(
+    blocks: gr.Blocks, *, hosts: Sequence[str], **settings: object
+) -> tuple[object, str, str | None]:
+    """Start the server beside this thread, with everything closed that the page does not use."""
+    blocks.queue(max_size=QUEUE, default_concurrency_limit=4, api_open=False)
+    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    server: dict = {"prevent_thread_lock": True, "quiet": True, "share": False} | settings
+    return blocks.launch(
+        **server,
+        show_error=False,
+        state_session_capacity=SESSIONS,
+        max_file_size="10mb",
+        allowed_paths=[],
+        ssr_mode=False,
+        run_history=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        footer_links=["api"],
+        app_kwargs={"middleware": [trusted, Middleware(Guard)]},
+        theme=themes.Default(font=SYSTEM_FONTS[0], font_mono=SYSTEM_FONTS[1]),
+        css_paths=ASSETS / "page.css",
+        js=(ASSETS / "page.js").read_text("utf-8"),
+    )
+
+
+def parse_auth(auth: str | None) -> tuple[str, str] | None:
+    """User and password of "USER:PASSWORD"."""
+    if auth is None:
+        return None
+    user, colon, password = auth.partition(":")
+    if not (user and colon and password):
+        raise UserError("--auth: expected USER:PASSWORD")
+    return user, password
+
+
+def space_names() -> list[str]:
+    """Names of the Hugging Face Space that this runs in, if it does.
+
+    A Space is a machine of its own behind a proxy, and is public where its owner made it so.
+    """
+    names = os.environ.get("SPACE_HOST", "") if "SPACE_ID" in os.environ else ""
+    return [name for name in names.split(",") if name]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to a server on this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def known_names(host: str) -> list[str]:
+    """Names under which browsers may ask for a page on this host.
+
+    A page of another name could lead a visitor's browser here (DNS rebinding).
+    """
+    names = [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host]
+    if not is_loopback(host):
+        own = socket.gethostname()
+        names += [own, socket.getfqdn(), *addresses(own)]
+    return names
+
+
+def addresses(name: str) -> list[str]:
+    """This machine's addresses under its own name, as far as it knows them."""
+    try:
+        return socket.gethostbyname_ex(name)[2]
+    except OSError:
+        return []
+
+
+def is_fast(shelf: Shelf) -> bool:
+    """Whether a translation may follow every stroke; the second is timed, the first warms up."""
+    if not shelf.models():
+        return False
+    label = studio.draw_facade(FIRST_FACADE)
+    try:
+        studio.translate(shelf, label, None, painted=True)
+        return studio.translate(shelf, label, None, painted=True).seconds < FAST_ENOUGH
+    except UserError:
+        return False
+
+
+@contextmanager
+def temporary_uploads() -> Iterator[None]:
+    """Keep uploads and photos in a folder of their own, which is gone in the end."""
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    with tempfile.TemporaryDirectory(prefix="pix2pix-ilm-", ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
+        try:
+            yield
+        finally:
+            os.environ.pop("GRADIO_TEMP_DIR")
+            if before is not None:
+                os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the program in order, so that temporary files are deleted."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,130 @@
+"""Images from strangers: checked before anything is decoded, refused in plain sentences."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.data_classes import ImageData, ListFiles
+from gradio.utils import get_upload_folder
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.images import WHITE, as_array
+from pix2pix_ilm.errors import UserError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+SMALLEST_SIDE = 16
+MOST_PIXELS = 4096 * 4096
+SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
+
+
+def image_input(label: str, **settings: Any) -> gr.Image:
+    """An upload, by choosing, dropping or pasting, that actions get as a path.
+
+    Gradio would open the file by itself, and answer what Pillow refuses with a bare "Error".
+    """
+    image = gr.Image(
+        label=label,
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        buttons=["fullscreen"],
+        **settings,
+    )
+    image.preprocess = uploaded_path  # pyright: ignore[reportAttributeAccessIssue]
+    return image
+
+
+def files_input(label: str, **settings: Any) -> gr.Files:
+    """Several uploads, that actions get as paths."""
+    files = gr.Files(label=label, file_types=SUFFIXES, **settings)
+    # Gradio's own leaves an empty file behind for every upload.
+    files.preprocess = uploaded_paths  # pyright: ignore[reportAttributeAccessIssue]
+    return files
+
+
+def uploaded_path(payload: ImageData | None) -> str | None:
+    return payload.path if payload else None
+
+
+def uploaded_paths(payload: ListFiles | None) -> list[str]:
+    return [file.path for file in payload] if payload else []
+
+
+def read_label_map(path: str | None) -> Picture:
+    """An uploaded label map; what is transparent is wall.
+
+    Raises:
+        UserError: as in ``read_upload``.
+    """
+    return read_upload(path, "label map", PALETTE["facade"])
+
+
+def read_photo(path: str | None) -> Picture:
+    """An uploaded photo; what is transparent is white.
+
+    Raises:
+        UserError: as in ``read_upload``.
+    """
+    return read_upload(path, "photo", WHITE)
+
+
+def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> Picture:
+    """Decode a file that a visitor sent.
+
+    Args:
+        path: where the server put it.
+        what: what it is expected to be, for the message when there is none.
+        page: the colour under transparent pixels.
+
+    Raises:
+        UserError: no file, a path that is no upload, not an image of a known format, damaged, or
+            too small or too large; the sentence is meant for the visitor and names no folder.
+    """
+    if not path:
+        raise UserError(f"Choose a {what} first.")
+    file = Path(path)
+    if not is_upload(file):
+        raise UserError("That file is not here any more; please upload it again.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return as_array(decode(file), 3, page)
+    except UserError:
+        raise
+    except UnidentifiedImageError:
+        raise UserError(
+            f"{file.name} is not an image that can be read here ({', '.join(FORMATS)})."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UserError(f"{file.name} has too many pixels; the most are 4096x4096.") from None
+    except Exception:  # a damaged file can make a decoder raise nearly anything
+        raise UserError(f"{file.name} is damaged and cannot be opened.") from None
+
+
+def is_upload(file: Path) -> bool:
+    """Whether a path leads to a file in the server's upload folder, and nowhere else."""
+    try:
+        resolved = file.resolve()
+        return resolved.is_relative_to(Path(get_upload_folder()).resolve()) and resolved.is_file()
+    except (OSError, ValueError):  # too long a name, a NUL in it
+        return False
+
+
+def decode(file: Path) -> Image.Image:
+    """The first frame, upright; its size is checked before its pixels are decoded."""
+    with Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            raise UserError(f"{file.name} is {width}x{height}; the most are 4096x4096 pixels.")
+        if min(width, height) < SMALLEST_SIDE:
+            raise UserError(
+                f"{file.name} is {width}x{height}; it must be at least "
+                f"{SMALLEST_SIDE}x{SMALLEST_SIDE}."
+            )
+        image.load()
+        return ImageOps.exif_transpose(image)

@@ -1,0 +1,175 @@
+"""A real browser, and pages that must neither fail nor ask anyone but their own server."""
+
+import gc
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from web.visitor import Visitor
+
+from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.web.launch import known_names, launch
+from pix2pix_ilm.web.page import Page as WebPage
+from pix2pix_ilm.web.shelf import Shelf
+from pix2pix_ilm.web.studio import to_size
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+def find_chromium() -> str | None:
+    named = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
+    return named if Path(named).exists() else shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = find_chromium()
+    if executable is None:
+        reason = "needs chromium: install it, or name its program in CHROMIUM"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    expect.set_options(timeout=20_000)  # the first event of an app can take seconds
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_gradio(tmp_path_factory):
+    """No statistics to its makers, and no files outside the tests' folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[..., str]]:
+    """Serve an app from this process until the tests end; gives its address."""
+    apps = []
+
+    def start(app: gr.Blocks, **settings: Any) -> str:
+        quiet = {"prevent_thread_lock": True, "quiet": True, "ssr_mode": False}
+        apps.append(app)
+        with leaks_ignored():
+            return app.launch(**quiet | settings)[1]
+
+    yield start
+    with leaks_ignored():
+        for app in apps:
+            app.close(verbose=False)
+        gc.collect()
+
+
+@contextmanager
+def leaks_ignored() -> Iterator[None]:
+    """Gradio leaves open its event loops, and the sockets of ports that were taken."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+
+
+@pytest.fixture
+def new_page(browser) -> Iterator[Callable[..., Page]]:
+    """Open an address in a fresh profile; settings are those of Playwright's ``new_context``.
+
+    When the test ends, every page must have asked nobody but the address that it was opened
+    with, and must have reported no error.
+    """
+    contexts, problems = [], []
+
+    def open_page(url: str, **settings: Any) -> Page:
+        size = {"width": 1280, "height": 900}
+        contexts.append(browser.new_context(**{"viewport": size} | settings))
+        page = contexts[-1].new_page()
+        watch(page, url, problems)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def watch(page: Page, url: str, problems: list[str]) -> None:
+    """Note what the page should not do."""
+    scheme, _, rest = url.partition("://")
+    own = (f"{scheme}://{rest.split('/')[0]}/", "data:", "blob:")
+
+    def on_request(request):
+        if not request.url.startswith(own):
+            problems.append(f"asked {request.url}")
+
+    def on_console(message):
+        if message.type == "error":
+            problems.append(f"console: {message.text}")
+
+    page.on("request", on_request)
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+
+
+@pytest.fixture(scope="session")
+def site(serve_page, two_models) -> str:
+    """Address of the whole page with two models, as people are served it."""
+    return serve_page(two_models)
+
+
+@pytest.fixture(scope="session")
+def serve_page() -> Iterator[Callable[..., str]]:
+    """Serve the whole page for a folder of models until the tests end; gives its address."""
+    apps = []
+
+    def start(checkpoints: Path, *, live: bool = False, **settings: Any) -> str:
+        page = WebPage(Shelf(checkpoints, device="cpu"), live=live)
+        apps.append(page.blocks)
+        hosts = known_names("127.0.0.1")
+        with leaks_ignored():
+            return launch(page.blocks, hosts=hosts, **settings)[1].rstrip("/")
+
+    yield start
+    with leaks_ignored():
+        for app in apps:
+            app.close(verbose=False)
+        gc.collect()
+
+
+@pytest.fixture
+def visit(new_page, site) -> Callable[..., Visitor]:
+    """Open the page; settings are those of ``new_page``."""
+
+    def start(url: str = site, **settings: Any) -> Visitor:
+        return Visitor(new_page(url, **settings))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def translate(two_models) -> Callable[..., np.ndarray]:
+    """The photo that a model makes of a label map, in its own size or the model's."""
+    models = {
+        name: Translator.load(two_models / name, "cpu") for name in ("facades-ilm", "facades-in")
+    }
+
+    def photo(label: np.ndarray, name: str = "facades-ilm", size: int | None = None) -> np.ndarray:
+        seen = label if size is None else to_size(label, size, size)
+        return models[name]([seen])[0]
+
+    return photo

@@ -1,0 +1,119 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.web.launch import is_loopback, known_names, parse_auth, serve, temporary_uploads
+
+OPEN = re.compile(r"open at (http://127\.0\.0\.1:\d+/)")
+
+
+def try_to_serve(tmp_path, **settings):
+    defaults = {
+        "host": "127.0.0.1",
+        "port": None,
+        "auth": None,
+        "allowed_hosts": (),
+        "share": False,
+        "device": "cpu",
+        "say": print,
+    }
+    serve(tmp_path, [], **(defaults | settings))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"host": "0.0.0.0"}, {"host": "192.168.1.2"}, {"host": "::"}, {"share": True}]
+)
+def test_a_host_that_is_open_to_strangers_needs_a_password(tmp_path, settings):
+    with pytest.raises(UserError, match=r"others could use this machine; add --auth"):
+        try_to_serve(tmp_path, **settings)
+
+
+def test_a_space_is_public_under_its_own_names_only(tmp_path, monkeypatch):
+    launched = {}
+
+    def launch(_, **settings):
+        launched.update(settings)
+        raise InterruptedError
+
+    monkeypatch.setattr("pix2pix_ilm.web.launch.launch", launch)
+    monkeypatch.setattr("pix2pix_ilm.web.launch.Page", lambda *_, **__: SimpleNamespace(blocks=0))
+    monkeypatch.setenv("SPACE_ID", "me/facades")
+    monkeypatch.setenv("SPACE_HOST", "me-facades.hf.space,facades.example")
+    with pytest.raises(InterruptedError):
+        try_to_serve(tmp_path)
+    assert launched["server_name"] == "0.0.0.0"
+    assert {"me-facades.hf.space", "facades.example", "localhost"} <= set(launched["hosts"])
+    assert "*" not in launched["hosts"]
+    monkeypatch.delenv("SPACE_ID")
+    with pytest.raises(UserError, match="others could use this machine"):
+        try_to_serve(tmp_path, host="0.0.0.0")
+
+
+@pytest.mark.parametrize("auth", ["", "user", "user:", ":password", ":"])
+def test_half_a_login_is_refused(tmp_path, auth):
+    with pytest.raises(UserError, match=r"--auth: expected USER:PASSWORD"):
+        try_to_serve(tmp_path, auth=auth)
+
+
+def test_a_password_may_hold_colons():
+    assert parse_auth("me:a:b") == ("me", "a:b")
+    assert parse_auth(None) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("example.com", False)],
+)  # fmt: skip
+def test_loopback(host, expected):
+    assert is_loopback(host) is expected
+
+
+def test_known_names():
+    assert set(known_names("127.0.0.1")) == {"localhost", "127.0.0.1", "[::1]"}
+    assert {"10.0.0.1", "localhost"} <= set(known_names("10.0.0.1"))
+    assert "[fe80::1]" in known_names("fe80::1")
+
+
+def test_uploads_lie_in_a_folder_that_is_gone_in_the_end(monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "before")
+    with temporary_uploads():
+        folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        (folder / "a.png").write_bytes(b"image")
+    assert not folder.exists()
+    assert os.environ["GRADIO_TEMP_DIR"] == "before"
+
+
+def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
+    two_models, tmp_path
+):
+    command = [sys.executable, "app.py", "--checkpoints", str(two_models), "--device", "cpu"]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=root, env=environment
+    ) as process:
+        assert process.stderr is not None
+        try:
+            lines = iter(process.stderr.readline, "")
+            address = next(found[1] for line in lines if (found := OPEN.search(line)))
+            assert httpx.get(address).status_code == 200
+            assert list(tmp_path.glob("pix2pix-ilm-*"))
+            again = subprocess.run(
+                [*command, "--port", str(httpx.URL(address).port)],
+                capture_output=True, text=True, check=False, cwd=root, env=environment,
+            )  # fmt: skip
+            assert again.returncode == 2
+            assert "Traceback" not in again.stderr
+            assert "error: " in again.stderr.splitlines()[-1]
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+    assert not list(tmp_path.glob("pix2pix-ilm-*"))

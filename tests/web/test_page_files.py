@@ -1,0 +1,213 @@
+"""The page in a real browser: uploads, good and bad, one by one and in batches."""
+
+import base64
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from web.visitor import wait_until
+
+from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.web.canvas import CANVAS_SIZE
+from pix2pix_ilm.web.studio import draw_facade, snap, to_size
+
+pytestmark = [
+    pytest.mark.browser,
+    # gradio sets an option of pandas that is on its way out
+    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
+]
+LABEL = to_size(draw_facade(1), 80, 60)
+TRANSFER = """([content, name]) => {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([bytes], name, { type: "image/png" }));
+    return transfer;
+}"""
+PASTE = """clipboardData => document.body.dispatchEvent(
+    new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))"""
+READABLE = "is not an image that can be read here (PNG, JPEG, WEBP, BMP, GIF)."
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write an image, or any bytes, into a file."""
+
+    def write(name: str, content: np.ndarray | bytes, **settings) -> Path:
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            Image.fromarray(content).save(path, **settings)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def uploader(visit):
+    """A visitor on the tab for uploads."""
+    visitor = visit()
+    expect(visitor.note).to_contain_text("64x64")
+    visitor.open_tab("Upload")
+    return visitor
+
+
+def transfer(page, path: Path):
+    """What a drop or a paste brings along."""
+    content = base64.b64encode(path.read_bytes()).decode()
+    return page.evaluate_handle(TRANSFER, [content, path.name])
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size, with next to nothing behind it."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"")}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
+
+
+def test_an_upload_is_translated_at_its_own_size(uploader, translate, save):
+    page = uploader.page
+    with page.expect_file_chooser() as chooser:
+        page.locator("#upload").get_by_test_id("upload-text").click()
+    chooser.value.set_files(save("house.png", LABEL))
+    uploader.expect_photo(translate(LABEL))
+    expect(uploader.note).to_contain_text("facades-ilm 80x60, ")
+
+    wide = to_size(LABEL, 1100, 40)
+    uploader.drop_in("upload", save("wide.png", wide))
+    uploader.expect_photo(translate(to_size(wide, 1024, 37)))
+    expect(uploader.note).to_contain_text("facades-ilm 1024x37, ")
+    expect(uploader.note).to_contain_text("reduced from 1100x40")
+
+
+def test_an_upload_can_be_snapped_and_edited(uploader, translate, save):
+    page = uploader.page
+    blurred = to_size(LABEL, 64, 64).copy()
+    blurred[:16] += np.array((0, 3, 0), np.uint8)
+    snapped, _ = snap(blurred)
+    uploader.drop_in("upload", save("blurred.png", blurred))
+    uploader.expect_photo(translate(blurred))
+    page.get_by_label("Move colours to the nearest of the twelve").check()
+    page.locator("#translate-upload").click()
+    uploader.expect_photo(translate(snapped))
+    expect(uploader.note).to_contain_text("25.0% of the pixels moved to the nearest colour")
+
+    page.locator("#edit").click()
+    expect(page.get_by_role("tab", name="Paint")).to_have_attribute("aria-selected", "true")
+    expected = to_size(snapped, CANVAS_SIZE, CANVAS_SIZE)
+    wait_until(page, lambda: np.array_equal(uploader.label(), expected), "not in the painter")
+    uploader.expect_photo(translate(expected, size=64))
+    page.get_by_role("button", name="Undo").click()
+    assert not np.array_equal(uploader.label(), expected)
+
+
+def test_images_can_be_dropped_and_pasted(visit, translate, save):
+    visitor = visit()
+    page = visitor.page
+    expect(visitor.note).to_contain_text("64x64")
+    labels = [LABEL, LABEL[::-1].copy(), LABEL[:, ::-1].copy()]
+    pasted, again, dropped = (save(f"{i}.png", label) for i, label in enumerate(labels))
+    page.evaluate(PASTE, transfer(page, pasted))
+    expect(page.get_by_role("tab", name="Upload")).to_have_attribute("aria-selected", "true")
+    visitor.expect_photo(translate(labels[0]))
+    page.evaluate(PASTE, transfer(page, again))
+    visitor.expect_photo(translate(labels[1]))
+    page.locator("#upload").get_by_label("Remove Image").click()
+    field = page.locator("#upload").get_by_label("Drop an image file here to upload")
+    field.dispatch_event("drop", {"dataTransfer": transfer(page, dropped)})
+    visitor.expect_photo(translate(labels[2]))
+
+
+def test_text_in_the_clipboard_is_left_alone(visit):
+    visitor = visit()
+    prevented = visitor.page.evaluate(
+        """() => !document.body.dispatchEvent(new ClipboardEvent("paste", {
+            clipboardData: new DataTransfer(), bubbles: true, cancelable: true }))"""
+    )
+    assert not prevented
+    paint = visitor.page.get_by_role("tab", name="Paint")
+    expect(paint).to_have_attribute("aria-selected", "true")
+
+
+def test_bad_files_are_refused_in_one_sentence_and_harm_nothing(uploader, translate, save):
+    whole = save("whole.png", np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
+    before = translate(LABEL)
+    uploader.drop_in("upload", save("good.png", LABEL))
+    uploader.expect_photo(before)
+    for name, content, problem in (
+        ("text.png", b"nonsense", READABLE),
+        ("empty.png", b"", READABLE),
+        ("drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>', READABLE),
+        ("half.png", whole.read_bytes()[:3000], "is damaged and cannot be opened."),
+        ("dot.png", np.zeros((1, 1, 3), np.uint8), "is 1x1; it must be at least 16x16."),
+        ("huge.png", claiming(20_000, 20_000), "has too many pixels; the most are 4096x4096."),
+    ):
+        uploader.drop_in("upload", save(name, content))
+        uploader.expect_toast(f"{name} {problem}")
+        uploader.expect_photo(before)
+    uploader.drop_in("upload", save("last.png", LABEL[::-1].copy()))
+    uploader.expect_photo(translate(LABEL[::-1].copy()))
+    expect(uploader.toasts).to_have_count(0)
+
+
+def test_what_is_no_image_leaves_room_for_the_next_upload(uploader, save):
+    uploader.drop_in("upload", save("text.png", b"nonsense"))
+    uploader.expect_toast(f"text.png {READABLE}")
+    expect(uploader.page.locator("#upload").get_by_test_id("upload-text")).to_be_visible()
+
+
+def test_unusual_files_are_understood(uploader, translate, save):
+    frames = [Image.fromarray(label) for label in (LABEL, LABEL[::-1].copy())]
+    deep = np.linspace(0, 65_535, 80 * 60).astype(np.uint16).reshape(60, 80)
+    grey = np.repeat((deep / 257).round().astype(np.uint8)[..., None], 3, axis=2)
+    clear = np.dstack([LABEL, np.full((60, 80), 255, np.uint8)])
+    clear[:30, :, :3], clear[:30, :, 3] = 77, 0
+    on_wall = LABEL.copy()
+    on_wall[:30] = PALETTE["facade"]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned
+    files = {
+        "moving.gif": (LABEL, {"save_all": True, "append_images": frames[1:]}, LABEL),
+        "deep.png": (deep, {}, grey),
+        "clear.png": (clear, {}, on_wall),
+        "turned.png": (np.rot90(LABEL).copy(), {"exif": exif}, LABEL),
+    }
+    for name, (content, settings, expected) in files.items():
+        uploader.drop_in("upload", save(name, content, **settings))
+        uploader.expect_photo(translate(expected))
+    expect(uploader.toasts).to_have_count(0)
+
+
+def test_a_batch_gives_the_photos_of_its_good_files(visit, translate, save, tmp_path):
+    visitor = visit()
+    page = visitor.page
+    visitor.open_tab("Batch")
+    page.locator("#translate-batch").click()
+    visitor.expect_toast("Choose some label maps first.")
+    expect(page.locator("#batch-zip")).to_be_disabled()
+
+    labels = {"one": LABEL, "two": LABEL[:, ::-1].copy()}
+    paths = [save(f"{name}.png", label) for name, label in labels.items()]
+    bad = save("bad.png", b"nonsense")
+    page.locator("#files input[type=file]").set_input_files([paths[0], bad, paths[1]])
+    expect(page.locator("#files")).to_contain_text("two")
+    page.locator("#translate-batch").click()
+    visitor.expect_toast(f"bad.png {READABLE}")
+    expect(page.locator("#batch img")).to_have_count(2)
+    for place, label in enumerate(labels.values()):
+        visitor.expect_photo(translate(label), f"#batch img >> nth={place}")
+
+    with zipfile.ZipFile(visitor.save("batch-zip", tmp_path)) as archive:
+        assert archive.namelist() == ["one.png", "two.png"]
+        archive.extractall(tmp_path / "photos")
+    for name, label in labels.items():
+        assert np.array_equal(read_image(tmp_path / "photos" / f"{name}.png"), translate(label))

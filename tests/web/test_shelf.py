@@ -1,0 +1,102 @@
+import os
+import shutil
+
+import pytest
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.intervals import Interval
+from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.training.runs import WEIGHTS, write_json
+from pix2pix_ilm.web.shelf import Shelf
+
+
+@pytest.fixture
+def folder(make_checkpoint, tmp_path):
+    """A folder of checkpoints of different ages."""
+    for age, name in enumerate(("old", "new")):
+        checkpoint = make_checkpoint(name)
+        for file in checkpoint.iterdir():
+            os.utime(file, (age, age))
+    return tmp_path
+
+
+def test_without_models_the_shelf_is_empty_and_says_so(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        shelf = Shelf(folder)
+        assert shelf.models() == {}
+        with pytest.raises(UserError, match="no trained model"):
+            shelf.get(None)
+
+
+def test_the_newest_model_comes_first(folder):
+    assert list(Shelf(folder).models()) == ["new", "old"]
+
+
+def test_the_shipped_model_comes_before_newer_ones(folder):
+    (folder / "old").rename(folder / "facades-ilm")
+    assert list(Shelf(folder).models()) == ["facades-ilm", "new"]
+
+
+def test_a_chosen_model_comes_first_and_once(folder):
+    shelf = Shelf(folder, [folder / "old"])
+    assert list(shelf.models()) == ["old", "new"]
+    assert shelf.get(None).name == "old"
+
+
+def test_a_chosen_folder_that_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not a checkpoint"):
+        Shelf(tmp_path, [tmp_path])
+
+
+def test_other_folders_and_broken_ones_are_left_out(folder):
+    (folder / "empty").mkdir()
+    (folder / "broken").mkdir()
+    (folder / "broken" / "config.json").write_text("{")
+    assert list(Shelf(folder).models()) == ["new", "old"]
+
+
+def test_a_model_that_was_trained_meanwhile_is_there(folder, make_checkpoint):
+    shelf = Shelf(folder)
+    make_checkpoint("later")
+    assert next(iter(shelf.models())) == "later"
+
+
+def test_the_label_tells_norms_and_metrics(folder):
+    value = Interval(mean=61.25, low=60.0, high=62.5)
+    record = Record(protocol={"split": "test"}, step=7, metrics={"rmse": value, "lpips": value})
+    write_json(folder / "new" / METRICS_FILE, record)
+    labels = {model.name: model.label for model in Shelf(folder).models().values()}
+    assert labels == {
+        "new": "new: ILM+IN / IN, RMSE 61.2, LPIPS 61.250",
+        "old": "old: ILM+IN / IN",
+    }
+
+
+def test_metrics_of_other_weights_are_not_shown(folder):
+    record = Record(protocol={}, step=6, metrics={"rmse": Interval(mean=1.0, low=1.0, high=1.0)})
+    write_json(folder / "new" / METRICS_FILE, record)
+    assert Shelf(folder).get("new").label == "new: ILM+IN / IN"
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are(folder):
+    with pytest.raises(UserError, match="no model 'other'; choose one of new, old"):
+        Shelf(folder).get("other")
+
+
+def test_a_model_is_loaded_once_and_again_when_it_was_trained_on(folder):
+    shelf = Shelf(folder)
+    first = shelf.translator(shelf.get("new"))
+    assert shelf.translator(shelf.get("new")) is first
+    os.utime(folder / "new" / WEIGHTS, (9, 9))
+    assert shelf.translator(shelf.get("new")) is not first
+
+
+def test_a_model_that_cannot_be_loaded_is_named_without_its_folder(folder):
+    shelf = Shelf(folder)
+    model = shelf.get("new")
+    (model.folder / WEIGHTS).write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
+        shelf.translator(model)
+    shutil.rmtree(model.folder)
+    with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
+        shelf.translator(model)
