@@ -18,8 +18,15 @@ from pix2pix_ilm.errors import UserError
 Standardization = Literal["instance", "group", "layer"]
 NormName = Literal["none", "bn", "in", "gn", "ln", "ilm-in", "ilm-gn", "ilm-ln"]
 Activation = Callable[[Tensor], Tensor]
+ActivationName = Literal["tanh", "sigmoid", "relu", "identity"]
 
 NORM_NAMES: tuple[str, ...] = get_args(NormName)
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "identity": nn.Identity(),
+}
 STANDARDIZATION_OF: dict[str, Standardization] = {"in": "instance", "gn": "group", "ln": "layer"}
 
 
@@ -180,6 +187,10 @@ class NormOptions:
     """Channels per key group of the ILM norms (K); 1 is the ILM paper's choice for pix2pix."""
     reduction: int = 16
     """Key groups per entry of the ILM norms' embedding (M = max(N / reduction, 2))."""
+    mean_activation: ActivationName = "tanh"
+    """What bounds the ILM norms' part of the bias; the paper's Table 7 compares others."""
+    var_activation: ActivationName = "sigmoid"
+    """What bounds the ILM norms' part of the weight; likewise."""
     affine: bool = True
     """Whether bn, in, gn and ln learn a weight and a bias; the ILM norms always do."""
 
@@ -213,6 +224,8 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
             options.num_groups,
             options.key_group_size,
             options.reduction,
+            mean_activation=ACTIVATIONS[options.mean_activation],
+            var_activation=ACTIVATIONS[options.var_activation],
         )
     groups = group_count(standardization, num_channels, options.num_groups)
     return nn.GroupNorm(groups, num_channels, affine=options.affine)

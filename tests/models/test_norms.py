@@ -501,3 +501,20 @@ def test_pooled_moments_are_the_moments_of_the_pooled_values(channels, groups, s
         torch.testing.assert_close(var, pooled.var(2))
     else:
         assert (var == 0).all()
+
+
+@pytest.mark.parametrize("mean", ["tanh", "sigmoid", "relu", "identity"])
+@pytest.mark.parametrize("var", ["tanh", "sigmoid", "relu", "identity"])
+def test_make_norm_chooses_the_decoders_activations(mean, var):
+    functions = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
+    options = NormOptions(mean_activation=mean, var_activation=var)
+    norm = make_norm("ilm-in", 8, options)
+    expected = ILMNorm2d(
+        8,
+        key_group_size=1,
+        mean_activation=functions.get(mean, lambda x: x),
+        var_activation=functions.get(var, lambda x: x),
+    )
+    expected.load_state_dict(norm.state_dict())
+    x = torch.randn(2, 8, 5, 5) * 3
+    assert torch.equal(norm(x), expected(x))
