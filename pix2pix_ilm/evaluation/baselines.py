@@ -9,6 +9,7 @@ from torch import Tensor
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.scores import as_rgb
 
 Predictor = Callable[[UInt8[Tensor, "b h w 3"]], UInt8[Tensor, "b h w 3"]]
 NEAR = 60  # largest distance of a pixel that JPEG and resizing still leave near its class
@@ -31,7 +32,7 @@ def class_colours(train: PairedImages) -> Predictor:
     colours = torch.zeros(len(PALETTE), 3, dtype=torch.float64)
     counts = torch.zeros(len(PALETTE), dtype=torch.float64)
     near = 0.0
-    for label, photo in zip(train.label, train.photo, strict=True):
+    for label, photo in zip(as_rgb(train.label), as_rgb(train.photo), strict=True):
         distance, classes = nearest_class(label)
         near += (distance < NEAR).double().mean().item() / len(train)
         colours.index_add_(0, classes.flatten(), photo.double().flatten(0, 1))

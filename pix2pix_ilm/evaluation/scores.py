@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from jaxtyping import Float64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit
@@ -112,9 +112,7 @@ def translate(
 ) -> Iterator[UInt8[Tensor, "samples b h w 3"]]:
     """Outputs of consecutive batches; the same whatever the batch size or the processes are."""
     generator = generator.to(device).eval()
-    for module in generator.modules():
-        if isinstance(module, nn.Dropout):
-            module.train(sampling.dropout)
+    generator.set_dropout(sampling.dropout)
     for start in range(0, len(labels), batch_size):
         batch = to_unit(labels[start : start + batch_size].to(device))
         yield torch.stack([draw(generator, batch, sampling, s) for s in range(sampling.samples)])

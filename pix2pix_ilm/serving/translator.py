@@ -13,7 +13,9 @@ from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.serving.fetch import checkpoint_folder
 from pix2pix_ilm.training.runs import ModelConfig, load_generator
+from pix2pix_ilm.training.seeds import DROPOUT, derive_seed
 
 LARGEST_SIDE = 4096
 
@@ -39,24 +41,39 @@ class Translator:
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: Device = "auto") -> "Translator":
-        """Load a checkpoint's folder; by default onto the fastest device that is there.
+        """Load a checkpoint, by default onto the fastest device that is there.
+
+        Args:
+            checkpoint: its folder, or OWNER/NAME on the Hugging Face hub.
+            device: where to compute.
 
         Raises:
             UserError: not a checkpoint, weights that do not fit, or no such device.
         """
-        generator, config = load_generator(Path(checkpoint))
+        generator, config = load_generator(checkpoint_folder(checkpoint))
         return cls(generator, config, pick_device(device))
 
     def __call__(
-        self, labels: Sequence[UInt8[np.ndarray, "_ _ c1"]], batch_size: int = 1
+        self,
+        labels: Sequence[UInt8[np.ndarray, "_ _ c1"]],
+        batch_size: int = 1,
+        *,
+        sample: int | None = None,
     ) -> list[UInt8[np.ndarray, "_ _ c2"]]:
         """Translate label maps of any sizes into photos of the same sizes.
 
-        Neighbours of one size are translated together, up to ``batch_size`` at once.
+        Args:
+            labels: uint8 images of shape (height, width, channels).
+            batch_size: neighbours of one size are translated together, at most so many at once.
+            sample: unset, dropout is off and a label map has one photo; else it is on, as in the
+                original pix2pix, and every number (0, 1, ...) gives another variation.
 
         Raises:
             UserError: wrong number of channels, or a side of 0 or more than 4096 pixels.
         """
+        self.generator.set_dropout(sample is not None)
+        if sample is not None:
+            torch.manual_seed(derive_seed(DROPOUT, sample))
         return [photo for batch in batches(labels, batch_size) for photo in self._translate(batch)]
 
     @torch.inference_mode()

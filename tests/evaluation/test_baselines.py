@@ -45,3 +45,16 @@ def test_label_maps_of_another_palette_are_refused():
     grey = torch.full((2, 8, 8, 3), 128, dtype=torch.uint8)
     with pytest.raises(UserError, match=r"palette of CMP Facades, but only 0%"):
         class_colours(PairedImages(("1", "2"), grey, grey, "digest"))
+
+
+def test_grey_label_maps_are_refused_as_another_palette():
+    grey = torch.randint(0, 256, (2, 8, 8, 1), dtype=torch.uint8)
+    with pytest.raises(UserError, match=r"palette of CMP Facades, but only 0%"):
+        class_colours(PairedImages(("1", "2"), grey, grey.expand(-1, -1, -1, 3), "digest"))
+
+
+def test_grey_photos_have_a_floor_of_each_class():
+    classes = torch.randint(0, 12, (3, 16, 16))
+    photo = torch.randint(0, 256, (3, 16, 16, 1), dtype=torch.uint8)
+    grey, rgb = (drawn(classes, photos) for photos in (photo, photo.expand(-1, -1, -1, 3)))
+    assert torch.equal(class_colours(grey)(grey.label), class_colours(rgb)(rgb.label))

@@ -36,6 +36,16 @@ def test_an_image_is_translated_as_if_its_edge_went_on(make_checkpoint):
     assert np.array_equal(translator([label])[0], translator([grown])[0][:20, :30])
 
 
+def test_samples_vary_and_repeat_and_leave_no_dropout_on(make_checkpoint):
+    translator = Translator.load(make_checkpoint(), "cpu")
+    labels = [label_map(32, 32)]
+    plain = translator(labels)[0]
+    one, other, again = (translator(labels, sample=sample)[0] for sample in (0, 1, 0))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert np.array_equal(translator(labels)[0], plain)
+
+
 def test_batches_give_what_single_images_give(make_checkpoint):
     translator = Translator.load(make_checkpoint(), "cpu")
     labels = [label_map(32, 32, seed=s) for s in range(5)] + [label_map(40, 32), label_map(32, 32)]

@@ -1,0 +1,47 @@
+"""A checkpoint's own metrics, kept in its folder: ``metrics.json``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.evaluate import Evaluation
+from pix2pix_ilm.evaluation.intervals import Interval, over_images
+from pix2pix_ilm.training.runs import read_json, write_json
+
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What ``metrics.json`` says of a checkpoint."""
+
+    protocol: dict[str, str | int | bool]
+    """How it was evaluated: data, split, number of images, and so on."""
+    step: int | None
+    """Training steps behind the weights that were evaluated."""
+    metrics: dict[str, Interval]
+    """Metric, such as rmse_rgb -> mean and 95 % interval over images."""
+
+
+def record_metrics(evaluation: Evaluation) -> None:
+    """Write every checkpoint's metrics into its folder; UserError if that fails."""
+    for scores in evaluation.scores:
+        if scores.floor:
+            continue
+        record = Record(
+            protocol=dict(evaluation.protocol),
+            step=scores.step,
+            metrics={name: over_images(np.array(values)) for name, values in scores.values.items()},
+        )
+        write_json(Path(scores.name) / METRICS_FILE, record)
+
+
+def read_metrics(folder: Path, step: int | None) -> Record | None:
+    """A checkpoint's metrics; None if there are none, or of other weights than it holds now."""
+    try:
+        record = read_json(folder / METRICS_FILE, Record)
+    except UserError:
+        return None
+    return record if record.step == step else None

@@ -1,0 +1,159 @@
+"""Generators on the Hugging Face hub: a repository there holds what a checkpoint's folder holds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHubMixin
+from PIL import Image
+
+from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
+from pix2pix_ilm.evaluation.scores import configuration_label
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.serving.fetch import checkpoint_folder
+from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.training.runs import ModelConfig, load_generator, write_generator, write_json
+
+PICTURE = "facades.png"
+DRAWABLE = ("facades", "synthetic")  # data whose label maps the project can draw
+METRICS = {"rmse": "RMSE", "lpips": "LPIPS", "ssim": "SSIM"}
+CARD = """# {title}
+
+A pix2pix U-Net generator ({norms} in generator / discriminator) that translates {size}x{size} label
+maps into photos, trained on {data}{steps} with pix2pix-ilm.
+
+{picture}{table}## Use
+
+```python
+from pix2pix_ilm import Translator
+
+photo = Translator.load("OWNER/NAME")([label_map])[0]   # uint8 arrays (height, width, channels)
+```
+
+## Data and papers
+
+{data} is what it saw, and all that it knows: other label maps give poor photos. Its photos are not
+real places. Papers: Jia, Chen, Chen, *Instance-Level Meta Normalization*, CVPR 2019; Isola, Zhu,
+Zhou, Efros, *Image-to-Image Translation with Conditional Adversarial Networks*, CVPR 2017; for CMP
+Facades Tylecek and Sara, *Spatial Pattern Templates for Recognition of Objects with Regular
+Structure*, GCPR 2013.
+"""
+
+
+class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
+    """A trained generator with ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``.
+
+    Example:
+        >>> generator = PretrainedGenerator.from_pretrained("checkpoints/NAME")  # or "OWNER/NAME"
+        >>> generator.push_to_hub("OWNER/NAME")
+
+    Attributes:
+        described: what it was trained for; None for weights that were never trained.
+        record: its metrics, if they were recorded.
+    """
+
+    described: ModelConfig | None = None
+    record: Record | None = None
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, revision: str | None, map_location: str = "cpu", **_: Any
+    ) -> "PretrainedGenerator":
+        folder = checkpoint_folder(model_id, revision)
+        generator, described = load_generator(folder)
+        loaded = cls(described.generator)
+        loaded.load_state_dict(generator.state_dict())
+        loaded.described = described
+        loaded.record = read_metrics(folder, described.step)
+        return loaded.to(map_location).eval()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        described = self.trained()
+        write_generator(save_directory, self.state_dict(), described)
+        if self.record:
+            write_json(save_directory / METRICS_FILE, self.record)
+        if shows_facades(described):
+            Image.fromarray(picture(self, described)).save(save_directory / PICTURE)
+
+    def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
+        """What the generator is, how good it is, and whom to cite."""
+        described = self.trained()
+        card = card_data(described, self.record).to_yaml()
+        return ModelCard(f"---\n{card}\n---\n{card_text(described, self.record)}")
+
+    def trained(self) -> ModelConfig:
+        if self.described is None:
+            raise ValueError("described: expected what the generator was trained for, found None")
+        return self.described
+
+
+def card_data(described: ModelConfig, record: Record | None) -> ModelCardData:
+    """What the hub's search knows of the model."""
+    title = f"pix2pix {configuration_label(described)}"
+    results = [
+        EvalResult(
+            task_type="image-to-image",
+            dataset_type="image-pairs",
+            dataset_name=str(record.protocol.get("data", described.data)),
+            dataset_split=str(record.protocol.get("split", "")),
+            metric_type=name,
+            metric_name=label,
+            metric_value=round(record.metrics[name].mean, 4),
+        )
+        for name, label in METRICS.items()
+        if record and name in record.metrics
+    ]
+    return ModelCardData(
+        license="mit",
+        library_name="pix2pix-ilm",
+        pipeline_tag="image-to-image",
+        tags=["pix2pix", "ilm-norm"],
+        model_name=title,
+        eval_results=results or None,
+    )
+
+
+def card_text(described: ModelConfig, record: Record | None) -> str:
+    """The card in Markdown, beneath what the hub's search reads."""
+    data = "CMP Facades" if described.data == "facades" else f"`{Path(described.data).name}`"
+    shown = f"![Drawn label maps and the model's photos of them]({PICTURE})\n\n"
+    return CARD.format(
+        title=f"pix2pix {configuration_label(described)}",
+        norms=configuration_label(described),
+        size=described.image_size,
+        data=data,
+        steps=f" for {described.step} steps" if described.step else "",
+        picture=shown if shows_facades(described) else "",
+        table=metrics_table(record) if record else "",
+    )
+
+
+def metrics_table(record: Record) -> str:
+    """The metrics with their intervals, and how they were measured."""
+    protocol = ", ".join(f"{key} {value}" for key, value in record.protocol.items())
+    rows = [
+        f"| {label} | {value.mean:.4g} | {value.low:.4g} to {value.high:.4g} |"
+        for name, label in METRICS.items()
+        if (value := record.metrics.get(name))
+    ]
+    head = "| metric | mean | 95 % interval over images |\n| --- | --- | --- |"
+    return "\n".join([head, *rows, "", f"({protocol})", "", ""])
+
+
+def shows_facades(described: ModelConfig) -> bool:
+    """Whether label maps that the project draws are what the generator was trained on."""
+    generator = described.generator
+    colour = generator.in_channels == generator.out_channels == 3
+    return colour and Path(described.data).name in DRAWABLE
+
+
+def picture(generator: UNetGenerator, described: ModelConfig) -> np.ndarray:
+    """Drawn label maps above the generator's photos of them: (2 size, 4 size, 3) uint8."""
+    labels = [draw_pair(seed, described.image_size)[0] for seed in range(4)]
+    device = next(generator.parameters()).device
+    photos = Translator(generator, described, device)(labels)
+    return np.vstack([np.hstack(labels), np.hstack(photos)])

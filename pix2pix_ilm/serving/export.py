@@ -1,0 +1,236 @@
+"""Export a trained generator as ONNX, for programs without PyTorch.
+
+The exported network takes ``label_map``, float32 (batch, channels, height, width) in [-1, 1], and
+gives ``photo`` of the same batch, height and width, float32 in [-1, 1]. It consists of ONNX's
+standard operators only. Its metadata holds the checkpoint's ``config.json``.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from pix2pix_ilm.data.images import as_array, to_unit
+from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import make_folder, write_atomically
+from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.training.runs import MODEL_CONFIG, load_generator
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+INPUT, OUTPUT = "label_map", "photo"
+TOLERANCE, FLOAT16_TOLERANCE = 0.001, 0.03  # one step of an 8-bit image is 2 / 255, or 0.008
+PROTOBUF_LIMIT = 2**31  # bytes of one message, hence of an ONNX file with its weights inside
+CHECKED_BATCH = 2
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """The largest differences between ONNX Runtime's photos and PyTorch's, of a range of 2."""
+
+    random: float
+    """With random label maps."""
+    drawn: float
+    """With drawn label maps."""
+    tolerance: float
+    """What they must not exceed."""
+
+    @property
+    def tolerable(self) -> bool:
+        return all(value <= self.tolerance for value in (self.random, self.drawn))  # NaN is not
+
+
+def export_onnx(
+    checkpoint: Path,
+    out: Path,
+    *,
+    size: int | None = None,
+    dynamic_size: bool = False,
+    float16: bool = False,
+) -> Differences:
+    """Write a checkpoint's generator as an ONNX file of any batch size, if it computes the same.
+
+    Args:
+        checkpoint: folder of the trained model.
+        out: the ONNX file.
+        size: height and width of its images; unset: those of the training.
+        dynamic_size: leave height and width open; they must be multiples of what the U-Net halves.
+        float16: store and compute the convolutions in float16: half the size. Images and
+            normalisation stay float32.
+
+    Returns:
+        How far the file's outputs in ONNX Runtime are from the generator's.
+
+    Raises:
+        UserError: no checkpoint, a size that does not fit, onnx packages that are missing, too
+            large a network, or outputs that differ by more than the tolerance: 0.001 in float32,
+            0.03 with float16. Nothing is written then.
+    """
+    require_onnx()
+    generator, described = load_generator(checkpoint)
+    size = checked_size(size, dynamic_size, described.image_size, generator.config.size_multiple)
+    model = to_onnx(generator, size, dynamic_size=dynamic_size, float16=float16)
+    model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(described), default=str))
+
+    content = model.SerializeToString()
+    multiple = generator.config.size_multiple
+    sizes = [(size, size), (multiple, 2 * multiple)] if dynamic_size else [(size, size)]
+    tolerance = FLOAT16_TOLERANCE if float16 else TOLERANCE
+    differences = compare(generator, onnx_runner(content), sizes, tolerance)
+    if not differences.tolerable:
+        raise UserError(
+            f"{out}: not written, because its photos differ from PyTorch's by up to "
+            f"{differences.random:.2g} (random label maps) and {differences.drawn:.2g} (drawn "
+            f"ones); expected at most {tolerance}"
+        )
+    make_folder(out.parent)
+    write_atomically(out, lambda file: file.write(content))
+    return differences
+
+
+def require_onnx() -> None:
+    """UserError, with what to do about it, if a package that exporting needs is missing."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            import_module(package)
+        except ImportError:
+            raise UserError(
+                f"export: {package} is missing; install it with: pip install 'pix2pix-ilm[onnx]'"
+            ) from None
+
+
+def checked_size(size: int | None, dynamic: bool, trained: int, multiple: int) -> int:
+    """The height and width to export for; UserError if the U-Net cannot halve it."""
+    if size is None:
+        return trained
+    if dynamic:
+        raise UserError("--size: leave it out with --dynamic-size")
+    if size < 1 or size % multiple:
+        raise UserError(f"--size: expected a multiple of {multiple}, found {size}")
+    return size
+
+
+def to_onnx(
+    generator: UNetGenerator, size: int, *, dynamic_size: bool, float16: bool
+) -> "ModelProto":
+    """The generator as an ONNX model.
+
+    Raises:
+        UserError: its weights do not fit into one file.
+    """
+    network = Float16Generator(generator) if float16 else generator
+    stored = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    if stored >= PROTOBUF_LIMIT:
+        raise UserError(
+            f"export: expected less than 2 GB of weights, found {stored / 1e9:.1f} GB; "
+            "use --float16, or a smaller network"
+        )
+    multiple = generator.config.size_multiple
+    dimensions = {0: torch.export.Dim("batch")}
+    if dynamic_size:
+        dimensions[2] = multiple * torch.export.Dim("rows")
+        dimensions[3] = multiple * torch.export.Dim("columns")
+        size = 2 * multiple  # an innermost map of 1x1 would be taken for a constant
+    example = torch.zeros(CHECKED_BATCH, generator.config.in_channels, size, size)
+    program = torch.onnx.export(
+        network,
+        (example,),
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=(dimensions,),
+        verbose=False,
+    )
+    assert program is not None  # it is None only where a file is written
+    return without_traces(program.model_proto)
+
+
+def without_traces(model: "ModelProto") -> "ModelProto":
+    """The model without the exporter's notes of which line of which file made which operator."""
+    for part in (*model.graph.node, *model.graph.value_info, model.graph):
+        part.ClearField("metadata_props")
+    return model
+
+
+class Float16Generator(nn.Module):
+    """A generator with convolutions in float16; images and normalisation stay float32.
+
+    The variance of a map may exceed float16's largest number, 65504.
+    """
+
+    def __init__(self, generator: UNetGenerator) -> None:
+        super().__init__()
+        self.generator = deepcopy(generator)
+        for module in self.generator.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                module.half()
+        for block in (*self.generator.encoder, *self.generator.decoder):
+            block.register_module("norm", InFloat32(block.get_submodule("norm")))
+        self.eval()
+
+    def forward(self, label: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
+        return self.generator(label.half()).float()
+
+
+class InFloat32(nn.Module):
+    """A layer that computes in float32, whatever it is given."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return self.layer(x.float()).to(x.dtype)
+
+
+def onnx_runner(content: bytes) -> Run:
+    """What computes photos from label maps with an ONNX model, on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return lambda label: torch.from_numpy(session.run([OUTPUT], {INPUT: label.numpy()})[0])
+
+
+@torch.inference_mode()
+def compare(
+    generator: UNetGenerator, run: Run, sizes: Iterable[tuple[int, int]], tolerance: float
+) -> Differences:
+    """The largest differences between the generator's photos and another program's."""
+    random, drawn = [], []
+    for height, width in sizes:
+        for found, labels in (
+            (random, random_labels(generator.config.in_channels, height, width)),
+            (drawn, drawn_labels(generator.config.in_channels, height, width)),
+        ):
+            found.append((run(labels) - generator(labels)).abs().max())
+    # torch's maximum of differences is NaN where one is, Python's may hide it.
+    return Differences(
+        random=torch.stack(random).max().item(),
+        drawn=torch.stack(drawn).max().item(),
+        tolerance=tolerance,
+    )
+
+
+def random_labels(channels: int, height: int, width: int) -> Float[Tensor, "b c h w"]:
+    """Noise, uniform in [-1, 1]; the same on every call."""
+    shape = (CHECKED_BATCH, channels, height, width)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def drawn_labels(channels: int, height: int, width: int) -> Float[Tensor, "b c h w"]:
+    """Label maps of drawn facades, stretched to a size."""
+    drawn = [Image.fromarray(draw_pair(seed)[0]) for seed in range(CHECKED_BATCH)]
+    labels = torch.stack([torch.from_numpy(as_array(image, channels)) for image in drawn])
+    return F.interpolate(to_unit(labels), (height, width), mode="nearest")

@@ -1,0 +1,257 @@
+"""Import generators that pytorch-CycleGAN-and-pix2pix (the port of pix2pix to PyTorch) trained.
+
+Source: junyanz/pytorch-CycleGAN-and-pix2pix, ``models/networks.py``. Its U-Net is made of skip
+blocks nested into one another, so that a tensor's name tells its level and its place in the block:
+``model.model.1.model.3.model.5.weight`` is the transposed convolution of the third level.
+"""
+
+import pickle
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import NormName, NormOptions
+from pix2pix_ilm.training.runs import ModelConfig, write_generator
+
+WRAPPERS = ("module", "_orig_mod")  # DataParallel, torch.compile
+OUTERMOST, SECOND = "model.model", "model.model.1.model"
+FIRST_CONV, LAST_CONV = f"{OUTERMOST}.0", f"{OUTERMOST}.3"
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def import_generator(
+    source: Path, out: Path, *, direction: Direction = "BtoA", batch_statistics: bool = False
+) -> ModelConfig:
+    """Make a checkpoint of a generator's weights; it computes what the port computes with them.
+
+    Norm, widths, depth and channels follow from the names and shapes of the tensors. The port's
+    dropout has no weights: its usual one is assumed, which acts in training mode only.
+
+    Args:
+        source: ``*_net_G.pth``, or the same tensors as ``.safetensors``; a U-Net with batch,
+            instance or no normalisation.
+        out: a new or empty folder for the checkpoint; complete, or not there at all.
+        direction: which half of a side-by-side image the generator was trained to translate;
+            the file does not say.
+        batch_statistics: normalise with the statistics of each image instead of BatchNorm's running
+            ones, as the port does unless it is run with ``--eval``: BatchNorm over a batch of one
+            image is instance normalisation with the same weights. Unlike there, images in one
+            batch do not influence one another.
+
+    Returns:
+        What the checkpoint's ``config.json`` says.
+
+    Raises:
+        UserError: the file is none of the port's U-Nets (the message names the first tensor that
+            does not fit), cannot be read without running code in it, or ``out`` is not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: is not empty; choose a new folder")
+    try:
+        tensors = unwrapped(read_tensors(source))
+        config = infer_config(tensors)
+        check_tensors(tensors, config)
+        if batch_statistics:
+            config = with_image_statistics(config)
+    except UserError as error:
+        reason = str(error).removeprefix("--generator.")  # here, no flag chose the value
+        raise UserError(f"{source}: {reason}") from None
+
+    described = ModelConfig(
+        generator=config,
+        image_size=config.size_multiple,  # the port's U-Nets halve an image down to 1x1
+        direction=direction,
+        data=f"imported from {source.name}",
+        step=None,  # the file does not say how many
+    )
+    write_checkpoint(out, weights_for(config, tensors), described)
+    return described
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a file, on the CPU; UserError where it holds anything else."""
+    if path.is_dir():
+        raise UserError("expected a file of weights, found a folder")
+    if not path.exists():
+        raise UserError("no such file; expected a generator's weights, such as latest_net_G.pth")
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            "cannot be read (damaged, or more than plain weights: code in it would have to run)"
+        ) from None
+    except Exception as error:  # a damaged file can make a reader raise nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"cannot be read ({reason})") from None
+    return named_tensors(content)
+
+
+def named_tensors(content: object) -> dict[str, Tensor]:
+    """What a file held, if that is tensors by name; UserError otherwise."""
+    if not isinstance(content, dict):
+        raise UserError(f"expected tensors by name, found {type(content).__name__}")
+    if not content:
+        raise UserError("expected tensors by name, found none")
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            raise UserError(f"{name}: expected a tensor, found {type(value).__name__}")
+        if not isinstance(name, str):
+            raise UserError(f"{name}: expected a tensor with a name, found {type(name).__name__}")
+    return content
+
+
+def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without the prefixes that DataParallel and torch.compile put before all names."""
+    wrappers = takewhile(lambda part: part in WRAPPERS, next(iter(tensors)).split("."))
+    prefix = "".join(f"{wrapper}." for wrapper in wrappers)
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def infer_config(tensors: dict[str, Tensor]) -> GeneratorConfig:
+    """The generator that the tensors' names and the shapes of the outer convolutions tell of.
+
+    Raises:
+        UserError: they are not of a U-Net, or of one that the application does not have.
+    """
+    if not any(name.startswith(f"{SECOND}.") for name in tensors):
+        raise UserError(f"{next(iter(tensors))}: {what_else(tensors)}")
+    ngf, in_channels = conv_channels(tensors, FIRST_CONV)
+    _, out_channels = conv_channels(tensors, LAST_CONV)
+    return GeneratorConfig(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        ngf=ngf,
+        depth=max(name.count("model.") for name in tensors if name.startswith(SECOND)) - 1,
+        norm=infer_norm(tensors),
+        norm_options=NormOptions(affine=f"{SECOND}.2.weight" in tensors),
+        dropout_placement="port",
+    )
+
+
+def what_else(tensors: dict[str, Tensor]) -> str:
+    """What a file that holds no U-Net seems to hold."""
+    if any("conv_block" in name for name in tensors):
+        return "of a ResNet generator, which is not supported; expected unet_256 or unet_128"
+    return (
+        "not of a U-Net generator of pytorch-CycleGAN-and-pix2pix; expected its *_net_G.pth "
+        f"with {FIRST_CONV}.weight"
+    )
+
+
+def conv_channels(tensors: dict[str, Tensor], layer: str) -> tuple[int, int]:
+    """The first two dimensions of a convolution's weight."""
+    weight = tensors.get(f"{layer}.weight")
+    if weight is None:
+        raise UserError(f"{layer}.weight: missing")
+    if weight.ndim != 4:
+        raise UserError(f"{layer}.weight: expected 4 dimensions, found {tuple(weight.shape)}")
+    return weight.shape[0], weight.shape[1]
+
+
+def infer_norm(tensors: dict[str, Tensor]) -> NormName:
+    """BatchNorm is the port's only norm with weights; only before instance norm it has biases."""
+    if f"{SECOND}.2.weight" in tensors:
+        return "bn"
+    return "in" if f"{FIRST_CONV}.bias" in tensors else "none"
+
+
+def port_layers(depth: int) -> Iterator[tuple[str, str]]:
+    """Our name and the port's of every layer, from the outermost skip block to the innermost."""
+    yield "encoder.0.conv", FIRST_CONV
+    yield "head", LAST_CONV
+    block = SECOND
+    for level in range(1, depth):
+        innermost = level == depth - 1  # it has no submodule, and no norm of its 1x1 map
+        yield f"encoder.{level}.conv", f"{block}.1"
+        if not innermost:
+            yield f"encoder.{level}.norm", f"{block}.2"
+        yield f"decoder.{depth - 1 - level}.conv", f"{block}.{3 if innermost else 5}"
+        yield f"decoder.{depth - 1 - level}.norm", f"{block}.{4 if innermost else 6}"
+        block += ".3.model"
+
+
+def port_names(config: GeneratorConfig) -> dict[str, tuple[str, Tensor]]:
+    """The port's name of each of our generator's tensors -> our name, and one like it on meta."""
+    layers = dict(port_layers(config.num_downs))
+    with torch.device("meta"):
+        state = UNetGenerator(config).state_dict()
+    named = {}
+    for ours, tensor in state.items():
+        layer, kind = ours.rsplit(".", 1)
+        named[f"{layers[layer]}.{kind}"] = ours, tensor
+    return named
+
+
+def check_tensors(tensors: dict[str, Tensor], config: GeneratorConfig) -> None:
+    """Compare all names and shapes with what the port writes of this generator.
+
+    Raises:
+        UserError: naming the first tensor of the file that does not fit, or that it lacks.
+    """
+    expected = {name: like.shape for name, (_, like) in port_names(config).items()}
+    for name, tensor in tensors.items():
+        if name in expected and tensor.shape != expected[name]:
+            raise UserError(
+                f"{name}: expected shape {tuple(expected[name])}, found {tuple(tensor.shape)}"
+            )
+        if name not in expected and not is_ignored(name, config):
+            raise UserError(f"{name}: not in a U-Net generator of this depth and norm")
+    for name in expected:
+        if name not in tensors and not may_lack(name, config):
+            raise UserError(f"{name}: missing")
+
+
+def is_ignored(name: str, config: GeneratorConfig) -> bool:
+    """Whether the port ignores a tensor: old files have running statistics of InstanceNorm."""
+    layer, _, kind = name.rpartition(".")
+    norms = {port for ours, port in port_layers(config.num_downs) if ours.endswith("norm")}
+    return config.norm == "in" and kind in STATISTICS and layer in norms
+
+
+def may_lack(name: str, config: GeneratorConfig) -> bool:
+    """Whether the port does without a tensor that ours has."""
+    if name.endswith("num_batches_tracked"):  # unused, and younger than the oldest files
+        return True
+    return config.norm == "none" and name.endswith(".bias") and not name.startswith(LAST_CONV)
+
+
+def with_image_statistics(config: GeneratorConfig) -> GeneratorConfig:
+    """The same generator with BatchNorm's weights on the statistics of each image."""
+    if config.norm != "bn":
+        raise UserError("has no BatchNorm; leave out --batch-statistics")
+    return replace(config, norm="in")
+
+
+def weights_for(config: GeneratorConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our generator's weights; biases that the port does without are 0."""
+    weights = {}
+    for port, (ours, like) in port_names(config).items():
+        tensor = tensors.get(port, torch.zeros((), dtype=like.dtype))
+        weights[ours] = tensor.to(like.dtype).expand(like.shape).clone()
+    return weights
+
+
+def write_checkpoint(out: Path, weights: dict[str, Tensor], described: ModelConfig) -> None:
+    """Write a checkpoint's folder under a temporary name and rename it into place."""
+    make_folder(out.parent)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
+        folder = Path(temporary) / out.name
+        folder.mkdir()
+        write_generator(folder, weights, described)
+        with suppress(FileNotFoundError):
+            out.rmdir()  # where it is there, it is empty
+        folder.rename(out)

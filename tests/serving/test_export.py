@@ -1,0 +1,163 @@
+"""Exported generators in ONNX Runtime against the same generators in PyTorch."""
+
+import json
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.images import to_uint8
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.models.norms import NormOptions
+from pix2pix_ilm.serving import export
+from pix2pix_ilm.serving.export import compare, drawn_labels, export_onnx
+from pix2pix_ilm.training.runs import load_generator
+
+# The tests' checks of shapes would compare, and so fix, the sizes that an export leaves open.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+def photo_of(path, label: torch.Tensor) -> np.ndarray:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {"label_map": label.numpy()})[0]
+
+
+@torch.no_grad()
+def assert_same_photos(path, checkpoint, shape, tolerance=1e-4) -> None:
+    label = torch.rand(shape) * 2 - 1
+    photo = load_generator(checkpoint)[0](label).numpy()
+    np.testing.assert_allclose(photo_of(path, label), photo, rtol=0, atol=tolerance)
+    assert photo.std() > 0.1
+
+
+@pytest.mark.parametrize("norm", ["bn", "in", "ilm-in", "ilm-gn"])
+def test_any_batch_in_plain_operators_gives_the_generators_photos(norm, make_checkpoint, tmp_path):
+    config = GeneratorConfig(
+        ngf=4, depth=3, norm=norm, norm_options=NormOptions(num_groups=2), in_channels=1
+    )
+    checkpoint = make_checkpoint(generator=config, in_channels=1)
+    path = tmp_path / "new" / "model.onnx"
+    differences = export_onnx(checkpoint, path)
+    assert max(differences.random, differences.drawn) < 1e-4
+    for batch in (1, 3):
+        assert_same_photos(path, checkpoint, (batch, 1, 32, 32))
+    assert list(path.parent.iterdir()) == [path]
+
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert {opset.domain for opset in model.opset_import} == {""}
+    assert not model.functions
+
+
+def test_a_model_says_what_goes_in_and_out_and_what_it_is(make_checkpoint, tmp_path):
+    checkpoint, path = make_checkpoint(out_channels=1), tmp_path / "model.onnx"
+    export_onnx(checkpoint, path, size=64)
+    session = onnxruntime.InferenceSession(path)
+    (label,), (photo,) = session.get_inputs(), session.get_outputs()
+    assert (label.name, label.type, label.shape) == (
+        "label_map", "tensor(float)", ["batch", 3, 64, 64]
+    )  # fmt: skip
+    assert (photo.name, photo.type, photo.shape) == (
+        "photo", "tensor(float)", ["batch", 1, 64, 64]
+    )  # fmt: skip
+    described = session.get_modelmeta().custom_metadata_map["config.json"]
+    assert json.loads(described) == json.loads((checkpoint / "config.json").read_text())
+    assert b".py" not in path.read_bytes()  # no paths of the machine that exported it
+
+
+def test_a_dynamic_size_takes_every_multiple(make_checkpoint, tmp_path):
+    checkpoint, path = make_checkpoint(norm="ilm-in"), tmp_path / "model.onnx"
+    assert export_onnx(checkpoint, path, dynamic_size=True).tolerable
+    for shape in ((1, 3, 32, 32), (2, 3, 64, 32), (3, 3, 96, 128)):
+        assert_same_photos(path, checkpoint, shape)
+    assert {node.domain for node in onnx.load(path).graph.node} == {""}
+
+
+def test_float16_halves_the_convolutions_only(make_checkpoint, tmp_path):
+    checkpoint, path = make_checkpoint(norm="ilm-in"), tmp_path / "model.onnx"
+    differences = export_onnx(checkpoint, path, float16=True)
+    assert 1e-5 < differences.random < differences.tolerance == 0.03
+    assert_same_photos(path, checkpoint, (3, 3, 32, 32), tolerance=0.03)
+    weights = load_file(checkpoint / "model.safetensors")
+    types = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
+    half = [name for name, tensor in weights.items() if tensor.ndim == 4]
+    assert {types[f"generator.{name}"] for name in half} == {onnx.TensorProto.FLOAT16}
+    norms = [kind for name, kind in types.items() if ".norm." in name]
+    assert set(norms) == {onnx.TensorProto.FLOAT}
+
+
+def test_a_model_that_differs_is_not_written(make_checkpoint, tmp_path):
+    checkpoint, path = make_checkpoint(norm="none"), tmp_path / "model.onnx"
+    path.write_bytes(b"an earlier one")
+    weights = load_file(checkpoint / "model.safetensors")
+    weights["head.bias"][0] = torch.nan  # differs from everything, itself included
+    save_file(weights, checkpoint / "model.safetensors")
+    with pytest.raises(UserError, match=r"model\.onnx: not written, because its photos differ"):
+        export_onnx(checkpoint, path)
+    assert path.read_bytes() == b"an earlier one"
+    assert sorted(tmp_path.iterdir()) == sorted([checkpoint, path])
+
+
+def test_the_largest_difference_of_all_sizes_counts(make_checkpoint):
+    generator, _ = load_generator(make_checkpoint())
+
+    def run(label):
+        return generator(label) + 0.25 * (label.shape[3] == 64)
+
+    differences = compare(generator, run, [(32, 32), (32, 64), (32, 32)], tolerance=0.2)
+    assert differences.random == pytest.approx(0.25, abs=1e-6)
+    assert differences.drawn == pytest.approx(0.25, abs=1e-6)
+    assert not differences.tolerable
+    assert compare(generator, run, [(32, 32)], tolerance=0.0).tolerable
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (300, 400)])
+def test_drawn_label_maps_have_the_classes_colours_at_any_size(height, width):
+    labels = drawn_labels(3, height, width)
+    assert labels.shape == (2, 3, height, width)
+    colours = {tuple(colour) for colour in to_uint8(labels).flatten(0, 2).unique(dim=0).tolist()}
+    assert len(colours) > 3
+    assert colours <= {tuple(colour) for colour in PALETTE.values()}
+    assert drawn_labels(1, height, width).shape == (2, 1, height, width)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_missing_packages_are_named_with_what_to_do(
+    package, make_checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    message = rf"export: {package} is missing; .* pip install 'pix2pix-ilm\[onnx\]'"
+    with pytest.raises(UserError, match=message):
+        export_onnx(make_checkpoint(), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 48}, "--size: expected a multiple of 32, found 48"),
+        ({"size": 0}, "--size: expected a multiple of 32, found 0"),
+        ({"size": 64, "dynamic_size": True}, "--size: leave it out with --dynamic-size"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(options, message, make_checkpoint, tmp_path):
+    with pytest.raises(UserError, match=f"^{message}"):
+        export_onnx(make_checkpoint(), tmp_path / "model.onnx", **options)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not a checkpoint"):
+        export_onnx(tmp_path / "nowhere", tmp_path / "model.onnx")
+
+
+def test_a_network_beyond_one_files_limit_is_refused(make_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "PROTOBUF_LIMIT", 100_000)
+    with pytest.raises(UserError, match="expected less than 2 GB of weights"):
+        export_onnx(make_checkpoint(), tmp_path / "model.onnx")

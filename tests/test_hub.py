@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from pix2pix_ilm import PretrainedGenerator, Translator
+from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.evaluation.intervals import Interval
+from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.training.runs import load_generator, write_json
+
+RECORD = Record(
+    protocol={"data": "facades", "split": "test", "images": 106},
+    step=7,
+    metrics={"lpips": Interval(mean=0.43, low=0.42, high=0.44)},
+)
+
+
+@pytest.fixture
+def checkpoint(make_checkpoint):
+    """A checkpoint with metrics."""
+    folder = make_checkpoint(data="facades", image_size=32)
+    write_json(folder / METRICS_FILE, RECORD)
+    return folder
+
+
+def test_a_checkpoints_folder_is_a_pretrained_model(checkpoint):
+    generator = PretrainedGenerator.from_pretrained(str(checkpoint))
+    expected, described = load_generator(checkpoint)
+    label = torch.rand(1, 3, 32, 32)
+    assert torch.equal(generator(label), expected(label))
+    assert generator.described == described
+    assert generator.record == RECORD
+    assert not generator.training
+
+
+def test_what_is_saved_is_a_checkpoint_again(checkpoint, tmp_path):
+    saved = tmp_path / "saved"
+    PretrainedGenerator.from_pretrained(str(checkpoint)).save_pretrained(saved)
+    label = np.zeros((40, 50, 3), np.uint8)
+    photos = [Translator.load(folder, "cpu")([label])[0] for folder in (checkpoint, saved)]
+    assert np.array_equal(*photos)
+    assert read_metrics(saved, 7) == RECORD
+    assert PretrainedGenerator.from_pretrained(str(saved)).described == load_generator(saved)[1]
+
+
+def test_the_card_carries_metrics_citations_and_a_drawn_picture(checkpoint, tmp_path):
+    saved = tmp_path / "saved"
+    PretrainedGenerator.from_pretrained(str(checkpoint)).save_pretrained(saved)
+    _, front, text = (saved / "README.md").read_text("utf-8").split("---\n", 2)
+    data = yaml.safe_load(front)
+    assert data["pipeline_tag"] == "image-to-image"
+    [metric] = data["model-index"][0]["results"][0]["metrics"]
+    assert (metric["type"], metric["value"]) == ("lpips", 0.43)
+    assert "| LPIPS | 0.43 | 0.42 to 0.44 |" in text
+    assert "images 106" in text
+    assert "CVPR 2019" in text
+    assert "CMP Facades for 7 steps" in text
+    assert "(facades.png)" in text
+    assert read_image(saved / "facades.png").shape == (64, 128, 3)
+
+
+def test_a_model_of_other_data_has_no_facades_on_its_card(make_checkpoint, tmp_path):
+    saved = tmp_path / "saved"
+    folder = make_checkpoint(data="/some/where/shoes")
+    PretrainedGenerator.from_pretrained(str(folder)).save_pretrained(saved)
+    text = (saved / "README.md").read_text("utf-8")
+    assert "`shoes`" in text
+    assert "/some/where" not in text
+    assert not (saved / "facades.png").exists()
+
+
+def test_pushing_uploads_the_saved_folder(checkpoint, monkeypatch):
+    uploaded = {}
+
+    class Api:
+        def __init__(self, **_):
+            pass
+
+        def create_repo(self, repo_id, **_):
+            uploaded["repository"] = repo_id
+            return type("Repository", (), {"repo_id": repo_id})
+
+        def upload_folder(self, *, folder_path, **_):
+            uploaded["files"] = {path.name for path in folder_path.iterdir()}
+            return "https://example.com/commit"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    PretrainedGenerator.from_pretrained(str(checkpoint)).push_to_hub("me/facades")
+    assert uploaded["repository"] == "me/facades"
+    assert uploaded["files"] == {
+        "config.json", "facades.png", "metrics.json", "model.safetensors", "README.md",
+    }  # fmt: skip
+
+
+def test_untrained_weights_have_nothing_to_say(tmp_path):
+    generator = PretrainedGenerator(GeneratorConfig(ngf=4, depth=5))
+    with pytest.raises(ValueError, match="described: expected what the generator was trained for"):
+        generator.save_pretrained(tmp_path)
