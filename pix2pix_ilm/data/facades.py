@@ -11,14 +11,17 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from http import HTTPStatus
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import read_bytes
+
+if TYPE_CHECKING:
+    import httpx
 
 URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz"
 MANIFEST = "9a51aef74925252a751dadb7e80621885b842894441d6e136c879d7fb402839e"
@@ -77,6 +80,8 @@ def put_into(folder: Path, url: str, archive: Path | None) -> None:
 
 def fetch(url: str, target: Path) -> None:
     """Download an address to a file, from where an earlier attempt stopped."""
+    import httpx
+
     try:
         with httpx.Client(follow_redirects=True, timeout=30) as client:
             fetch_rest(client, url, target)
@@ -88,15 +93,15 @@ def fetch(url: str, target: Path) -> None:
         ) from None
 
 
-def fetch_rest(client: httpx.Client, url: str, target: Path) -> None:
+def fetch_rest(client: "httpx.Client", url: str, target: Path) -> None:
     """Append what is still missing of an address to a file, with a progress bar."""
     done = target.stat().st_size if target.exists() else 0
     headers = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"}
     with client.stream("GET", url, headers=headers) as response:
-        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # the file was complete already
         response.raise_for_status()
-        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        resumed = response.status_code == HTTPStatus.PARTIAL_CONTENT
         done = done if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None

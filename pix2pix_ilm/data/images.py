@@ -12,6 +12,7 @@ from torch import Tensor
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import write_atomically
 
+WHITE = (255, 255, 255)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -66,9 +67,11 @@ def open_image(path: Path) -> Image.Image:
         raise UserError(f"{path}: cannot be read ({reason})") from None
 
 
-def as_array(image: Image.Image, channels: int) -> UInt8[np.ndarray, "h w c"]:
-    """Grey (1) or RGB (3) pixels of a decoded image, of any Pillow mode."""
-    opaque = over_white(to_eight_bits(image))
+def as_array(
+    image: Image.Image, channels: int, page: tuple[int, int, int] = WHITE
+) -> UInt8[np.ndarray, "h w c"]:
+    """Grey (1) or RGB (3) pixels of a decoded image, of any Pillow mode, lying on a page."""
+    opaque = on_page(to_eight_bits(image), page)
     pixels = np.array(opaque.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
 
@@ -81,13 +84,12 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
 
 
-def over_white(image: Image.Image) -> Image.Image:
-    """Show transparent pixels as on a white page; opaque images stay as they are."""
+def on_page(image: Image.Image, page: tuple[int, int, int]) -> Image.Image:
+    """Show transparent pixels as on a page of this colour; opaque images stay as they are."""
     if not image.has_transparency_data:
         return image
     rgba = image.convert("RGBA")
-    page = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(page, rgba)
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, page), rgba)
 
 
 def resize(pixels: UInt8[np.ndarray, "h w c"], size: int) -> UInt8[np.ndarray, "size size c"]:

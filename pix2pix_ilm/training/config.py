@@ -14,6 +14,7 @@ from pix2pix_ilm.training.losses import GanLoss
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
 Precision = Literal["fp32", "bf16"]
 StepMode = Literal["eager", "compile"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,8 @@ class TrainConfig:
     accelerate_step: StepMode = "eager"
     """eager, or compile the networks first (torch.compile; needs a C++ compiler on the CPU)."""
 
+    tracker: Tracker = "tensorboard"
+    """Who draws the losses, beside metrics.jsonl; wandb and mlflow are packages of their own."""
     log_every: int = 50
     """Steps between logged losses."""
     sample_every: int = 5

@@ -4,6 +4,7 @@ Every random draw of a step follows from (seed, process, step), and the order of
 (seed, epoch). So no state of a random generator is saved, and a resumed run continues exactly.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,9 @@ from pix2pix_ilm.training.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
 from pix2pix_ilm.training.step import LOSS_NAMES, Networks, train_step
 
+LOST = re.compile("by peer|remote worker|ncclRemoteError|NCCL communicator was aborted")
+"""What gloo and NCCL say when a process is gone."""
+
 
 def train(config: TrainConfig) -> Path:
     """Start a run; returns its folder.
@@ -46,6 +50,7 @@ def train(config: TrainConfig) -> Path:
         train=list(train_pairs.names),
         val=list(val_pairs.names),
         versions=runs.current_versions(),
+        processes=accelerator.num_processes,
     )
     if accelerator.is_main_process:
         runs.write_json(folder / runs.RUN, record)
@@ -61,17 +66,36 @@ def agreed_folder(config: TrainConfig, accelerator: Accelerator) -> Path:
 
 
 def resume(folder: Path) -> Path:
-    """Continue a run from its last save, as if it had never stopped; errors as in ``train``."""
+    """Continue a run from its last save, as if it had never stopped; errors as in ``train``.
+
+    With another number of processes, each sees another share of the same global batch.
+    """
     record = runs.open_run(folder)
     accelerator = make_accelerator(record.config)
-    train_pairs, val_pairs = load_data(record.config)
+    config = share_batch(record, accelerator.num_processes)
+    train_pairs, val_pairs = load_data(config)
     if train_pairs.digest != record.data_digest:
         raise UserError(
             f"{record.config.data}: the training images are not those that {folder} was started "
             "with; restore them, or start a new run"
         )
-    Session(record.config, folder, accelerator, train_pairs, val_pairs).run()
+    Session(config, folder, accelerator, train_pairs, val_pairs).run()
     return folder
+
+
+def share_batch(record: runs.RunRecord, processes: int) -> TrainConfig:
+    """A run's configuration for this many processes, which keep its global batch.
+
+    Raises:
+        UserError: the global batch cannot be divided among them.
+    """
+    global_batch = record.config.batch_size * record.processes
+    if global_batch % processes:
+        raise UserError(
+            f"this run sees {global_batch} pairs per step, which {processes} processes cannot "
+            f"share evenly; resume with a number of processes that divides {global_batch}"
+        )
+    return replace(record.config, batch_size=global_batch // processes)
 
 
 class Session:
@@ -100,7 +124,12 @@ class Session:
 
     def run(self) -> None:
         """Train to the end; raises Interrupted after a save if a signal asks to stop."""
-        with self.reporting() as reporter, noting_signals() as stop, flushing_denormals():
+        with (
+            self.reporting() as reporter,
+            noting_signals() as stop,
+            flushing_denormals(),
+            self.missing_others(),
+        ):
             reporter.say(self.describe())
             for step in range(self.start, self.total):
                 self.losses.append(self.step(step))
@@ -166,10 +195,10 @@ class Session:
         return self.order[1][mine : mine + self.global_batch : self.accelerator.num_processes]
 
     def report(self, reporter: Reporter, done: int) -> None:
-        """Read the losses from the device; UserError if one of them is not finite."""
+        """Read the losses, of all processes, from the device; UserError if one is not finite."""
         if not self.losses:
             return
-        losses = torch.stack(self.losses).cpu()
+        losses = torch.as_tensor(self.accelerator.reduce(torch.stack(self.losses), "mean")).cpu()
         self.losses.clear()
         self.refuse_infinite(losses, done)
         means: dict[str, float] = dict(zip(LOSS_NAMES, losses.mean(dim=0).tolist(), strict=True))
@@ -234,7 +263,8 @@ class Session:
         """A reporter for this stretch; trackers forget the steps that will be done again."""
         self.accelerator.project_configuration.logging_dir = str(self.folder)
         self.accelerator.init_trackers(
-            "tensorboard", init_kwargs={"tensorboard": {"purge_step": self.start + 1}}
+            "tensorboard" if self.config.tracker == "tensorboard" else "pix2pix-ilm",
+            init_kwargs={"tensorboard": {"purge_step": self.start + 1}},
         )
         return Reporter(
             self.folder / runs.METRICS,
@@ -244,6 +274,20 @@ class Session:
             steps_per_epoch=self.steps_per_epoch,
             images_per_step=self.global_batch,
         )
+
+    @contextmanager
+    def missing_others(self) -> Iterator[None]:
+        """Say in one line that another process of the training is gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.accelerator.num_processes == 1 or not LOST.search(str(error)):
+                raise
+            where = f"step {self.last_save} is saved" if self.last_save else "nothing is saved yet"
+            raise UserError(
+                f"{self.folder}: another process of this training ended, so this one ends too "
+                f"({where}); its own message says why; then start all again with --resume"
+            ) from None
 
     def plain_networks(self) -> Networks:
         """The networks without what distributes them, to save and restore."""

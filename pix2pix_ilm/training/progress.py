@@ -66,6 +66,8 @@ class Reporter:
         trace: TracebackType | None,
     ) -> None:
         self.bar.stop()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
-from torch import nn
+from torch import Tensor, nn
 
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.errors import UserError
@@ -48,8 +48,8 @@ class ModelConfig:
     """BtoA: the right half of a side-by-side image is the input; AtoB: the left one."""
     data: str
     """What it was trained on."""
-    step: int
-    """Training steps behind the weights."""
+    step: int | None
+    """Training steps behind the weights; None if they came from elsewhere."""
     discriminator_norm: NormName | None = None
     """Normalisation of the discriminator that it was trained against."""
     seed: int | None = None
@@ -68,6 +68,8 @@ class RunRecord:
     val: list[str]
     """Names of the validation pairs."""
     versions: dict[str, str]
+    processes: int = 1
+    """How many processes it was started with; together they see one global batch per step."""
 
 
 def create_folder(config: TrainConfig) -> Path:
@@ -138,9 +140,7 @@ def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> No
 
 
 def export_generator(folder: Path, generator: nn.Module, step: int, config: TrainConfig) -> None:
-    """Write the generator's weights and configuration."""
-    weights = {name: value.contiguous() for name, value in generator.state_dict().items()}
-    write_atomically(folder / WEIGHTS, lambda file: file.write(to_safetensors(weights)))
+    """Write a training's generator, so that it can be used."""
     described = ModelConfig(
         generator=config.sized_generator,
         image_size=config.image_size,
@@ -150,6 +150,13 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
         discriminator_norm=config.discriminator.norm,
         seed=config.seed,
     )
+    write_generator(folder, generator.state_dict(), described)
+
+
+def write_generator(folder: Path, weights: dict[str, Tensor], described: ModelConfig) -> None:
+    """Write what ``load_generator`` reads into an existing folder."""
+    serialised = to_safetensors({name: value.contiguous() for name, value in weights.items()})
+    write_atomically(folder / WEIGHTS, lambda file: file.write(serialised))
     write_json(folder / MODEL_CONFIG, described)
 
 

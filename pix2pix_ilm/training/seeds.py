@@ -2,7 +2,7 @@
 
 import numpy as np
 
-INIT, ORDER, STEP = range(3)  # what a seed is for
+INIT, ORDER, STEP, DROPOUT = range(4)  # what a seed is for
 
 
 def derive_seed(*parts: int) -> int:

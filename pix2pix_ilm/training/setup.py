@@ -1,7 +1,11 @@
 """What a run is made of: device and processes, data, networks."""
 
+import warnings
+
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import DistributedDataParallelKwargs
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
@@ -16,12 +20,24 @@ from pix2pix_ilm.training.step import Networks
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Device, precision and processes, as configured and as torchrun set them."""
+    """Device, precision and processes, as configured and as torchrun set them.
+
+    Raises:
+        UserError: no such device, or a tracker that is not installed.
+    """
+    if config.tracker != "none" and config.tracker not in map(str, get_available_trackers()):
+        raise UserError(
+            f"--tracker {config.tracker}: not installed; 'pip install {config.tracker}', or use "
+            "--tracker tensorboard"
+        )
     return Accelerator(
         cpu=pick_device(config.device).type == "cpu",  # or processes do not find one another
         mixed_precision="bf16" if config.precision == "bf16" else "no",
-        log_with="tensorboard",
+        log_with=None if config.tracker == "none" else config.tracker,
         project_dir=config.checkpoints,
+        # BatchNorm's averages differ between processes; the main one's are saved. Broadcasting them
+        # would change in place what the two calls of the discriminator still need.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
 
 
@@ -35,10 +51,12 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     root = data_folder(config.data, config.image_size)
     train_pairs = find_pairs(root, config.train_split)
     val_pairs = find_pairs(root, config.val_split or validation_split(root))
-    if len(train_pairs) < config.batch_size:
+    processes = PartialState().num_processes
+    if len(train_pairs) < config.batch_size * processes:
+        of_all = f" in each of {processes} processes" if processes > 1 else ""
         raise UserError(
             f"--batch-size: expected at most the {len(train_pairs)} training pairs, "
-            f"found {config.batch_size}"
+            f"found {config.batch_size}{of_all}"
         )
     step = max(1, len(val_pairs) // config.num_samples)
     chosen = val_pairs[::step][: config.num_samples]
@@ -69,4 +87,6 @@ def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
             network.compile()
     betas = (config.beta1, config.beta2)
     optimizers = (torch.optim.Adam(n.parameters(), config.lr, betas, fused=True) for n in networks)
-    return Networks(*accelerator.prepare(*networks, *optimizers))
+    with warnings.catch_warnings():  # newer versions of PyTorch rename the option
+        warnings.filterwarnings("ignore", r"`broadcast_buffers` is deprecated", FutureWarning)
+        return Networks(*accelerator.prepare(*networks, *optimizers))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from pix2pix_ilm.training.losses import GanLoss, adversarial_loss, discriminator_loss, l1_loss
@@ -25,6 +26,15 @@ class Networks:
     discriminator: nn.Module
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
+
+    @property
+    def frozen_discriminator(self) -> nn.Module:
+        """The discriminator, to pass gradients through while its weights need none.
+
+        Without DDP: that would wait for gradients which never come.
+        """
+        network = self.discriminator
+        return network.module if isinstance(network, DistributedDataParallel) else network
 
 
 def train_step(
@@ -72,12 +82,12 @@ def generator_step(
     backward: Backward,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Teach the generator to pass for the photo and to be close to it."""
-    networks.discriminator.requires_grad_(False)  # no gradients that nobody reads
-    adversarial = adversarial_loss(networks.discriminator(label, output), gan_loss)
+    discriminator = networks.frozen_discriminator.requires_grad_(False)
+    adversarial = adversarial_loss(discriminator(label, output), gan_loss)
     l1 = l1_loss(output, photo)
 
     networks.generator_optimizer.zero_grad()
     backward(adversarial + l1_weight * l1)
     networks.generator_optimizer.step()
-    networks.discriminator.requires_grad_(True)
+    discriminator.requires_grad_(True)
     return adversarial.detach(), l1.detach()

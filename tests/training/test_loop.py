@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import LoggerType
 from PIL import Image
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training import loop, runs, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.seeds import derive_seed
@@ -79,6 +80,29 @@ def test_a_run_leaves_all_that_it_promises(config):
     assert not list(folder.glob("**/*.tmp"))
 
 
+def test_without_a_tracker_losses_are_logged_all_the_same(config):
+    folder = loop.train(replace(config, epochs=1, tracker="none"))
+    assert logged_losses(folder)
+    assert not (folder / "tensorboard").exists()
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_written(config, monkeypatch):
+    monkeypatch.setattr(setup, "get_available_trackers", lambda: [LoggerType.TENSORBOARD])
+    with pytest.raises(UserError, match=r"^--tracker wandb: not installed; 'pip install wandb'"):
+        loop.train(replace(config, tracker="wandb"))
+    assert not list(config.checkpoints.iterdir())
+
+
+def test_tensorboard_gets_every_loss(config):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = loop.train(replace(config, epochs=1))
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    drawn = {event.step: event.value for event in events.Scalars("l1")}
+    assert drawn == pytest.approx({step: l1 for step, *_, l1 in logged_losses(folder)})
+
+
 def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs):
     folder = loop.train(replace(config, epochs=1))
     grid = np.asarray(Image.open(folder / "samples" / "step-0000016.png"))
@@ -101,7 +125,7 @@ def test_generators_of_earlier_epochs_can_be_kept(config):
 def test_the_losses_fall(config):
     folder = loop.train(replace(config, epochs=12, lr=2e-3))
     losses = [l1 for _, _, l1 in logged_losses(folder)]
-    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])  # two epochs each
 
 
 @pytest.mark.parametrize("norm", ["bn", "ilm-gn"])

@@ -1,0 +1,67 @@
+"""One process of a training in float64 without random crops, flips and dropout.
+
+So two processes of batch 1 must do exactly what one of batch 2 does. Started by torchrun:
+
+    torchrun --nproc-per-node 2 distributed_worker.py DATA CHECKPOINTS NORM EPOCHS [resume|die]
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from pix2pix_ilm.data import augment
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.training import loop
+from pix2pix_ilm.training.config import TrainConfig
+
+to_unit, step = augment.to_unit, loop.Session.step
+
+
+def settings(data: str, checkpoints: str, norm: str, epochs: str) -> TrainConfig:
+    return TrainConfig(
+        name="run",
+        checkpoints=Path(checkpoints),
+        data=data,
+        image_size=32,
+        load_size=32,
+        flip=False,
+        generator=GeneratorConfig(ngf=4, norm=norm, dropout=0),
+        discriminator=DiscriminatorConfig(ndf=4, norm=norm, n_layers=2),
+        epochs=int(epochs),
+        decay_epochs=0,
+        batch_size=2 // int(os.environ.get("WORLD_SIZE", "1")),
+        device="cpu",
+        tracker="none",
+        log_every=3,
+        save_every=1,
+        sample_every=1,
+        num_samples=2,
+    )
+
+
+def dying(session, number):
+    """A step that ends the second process for good, as a crash or a kill does."""
+    if number == 4 and session.accelerator.process_index == 1:
+        os._exit(9)
+    return step(session, number)
+
+
+def main(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") -> None:
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    augment.to_unit = loop.to_unit = lambda pixels: to_unit(pixels).double()
+    config = settings(data, checkpoints, norm, epochs)
+    if how == "die":
+        loop.Session.step = dying
+    try:
+        loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
