@@ -99,7 +99,7 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
         say(
             f"Done: {folder}\n"
             f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
-            f"  curves:      tensorboard --logdir {folder}\n"
+            f"  curves:      {folder / 'metrics.jsonl'}, or tensorboard --logdir {folder}\n"
             f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {folder} --out outputs"
         )
 
@@ -153,6 +153,8 @@ class Evaluate:
     """Network of LPIPS; vgg and squeeze are downloaded once."""
     out: Path | None = None
     """Folder for scores.json, scores.csv, tables, plots and gallery.html."""
+    record: bool = False
+    """Also write each checkpoint's metrics to its metrics.json, which the web page shows."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: the fastest that is there."""
     batch_size: int = 8
@@ -170,6 +172,8 @@ class Evaluate:
         for flag, value in (("--samples", self.samples), ("--batch-size", self.batch_size)):
             if value < 1:
                 raise UserError(f"{flag}: expected at least 1, found {value}")
+        if self.record and folders:
+            raise UserError("--record: images from a folder have no checkpoint to record them in")
         if self.samples > 1 and not self.dropout:
             raise UserError("--samples: without --dropout all samples are the same; add --dropout")
 
@@ -180,6 +184,7 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     from rich.console import Console
 
     from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
+    from pix2pix_ilm.evaluation.record import record_metrics
     from pix2pix_ilm.evaluation.report import tables, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
     from pix2pix_ilm.training.setup import is_main_process
@@ -195,6 +200,8 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     if is_main_process():
         console = Console()
         console.print(tables(evaluation, console.width))
+        if options.record:
+            record_metrics(evaluation)
         if options.out:
             write_report(evaluation, options.out)
             say(f"Done: {options.out}")
@@ -256,9 +263,115 @@ def data(prog: str, arguments: list[str]) -> None:
         say(f"Done: {options.out}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Open the web page where visitors paint or upload label maps and see the photos."""
+
+    checkpoint: tuple[Path, ...] = ()
+    """Folders of trained models to offer first, beside those in --checkpoints."""
+    checkpoints: Path = Path("checkpoints")
+    """Folder whose trained models are all offered."""
+    host: str = "127.0.0.1"
+    """Name or address to listen on; 0.0.0.0: all of this machine's."""
+    port: int | None = None
+    """Port to listen on; unset: the first free one from 7860."""
+    auth: str | None = None
+    """USER:PASSWORD that visitors must give; required wherever others can connect."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which browsers may ask for the page, e.g. behind a proxy."""
+    share: bool = False
+    """Also open a public address through Gradio's servers."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto: the fastest that is there."""
+
+    def __post_init__(self) -> None:
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise UserError(f"--port: expected 1 to 65535, found {self.port}")
+
+
+def demo(prog: str, arguments: list[str]) -> None:
+    """Open the web page: paint or upload a label map, see the photo."""
+    options = tyro.cli(Demo, prog=prog, args=arguments)
+    say("Starting the page ...")
+    from pix2pix_ilm.web.launch import serve
+
+    serve(
+        options.checkpoints,
+        options.checkpoint,
+        host=options.host,
+        port=options.port,
+        auth=options.auth,
+        allowed_hosts=options.allow_host,
+        share=options.share,
+        device=options.device,
+        say=say,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportWeights:
+    """Make a checkpoint of a generator that pytorch-CycleGAN-and-pix2pix trained."""
+
+    source: Positional[Path]
+    """The generator's weights, such as latest_net_G.pth: a U-Net (unet_256, unet_128)."""
+    out: Path
+    """A new folder for the checkpoint, such as checkpoints/NAME."""
+    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    """What it was trained to translate; the file does not say."""
+    batch_statistics: bool = False
+    """Normalise with each image's statistics instead of BatchNorm's running ones, as that project
+    does unless it is run with --eval."""
+
+
+def import_weights(prog: str, arguments: list[str]) -> None:
+    """Import a generator that pytorch-CycleGAN-and-pix2pix trained."""
+    options = tyro.cli(ImportWeights, prog=prog, args=arguments)
+    from pix2pix_ilm.serving.importing import import_generator
+
+    described = import_generator(**vars(options))
+    generator = described.generator
+    say(
+        f"Done: {options.out} (U-Net of {generator.num_downs} levels, ngf {generator.ngf}, norm "
+        f"{generator.norm}, {described.direction})\n"
+        f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {options.out} "
+        "--out outputs"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a trained generator as ONNX, and compare what ONNX Runtime makes of it."""
+
+    checkpoint: Positional[Path]
+    """Folder of the trained model, such as checkpoints/NAME."""
+    out: Path
+    """The ONNX file, such as model.onnx."""
+    size: int | None = None
+    """Height and width of its images; unset: those of the training."""
+    dynamic_size: bool = False
+    """Leave height and width open: any multiples of what the U-Net halves (256 for 256x256)."""
+    float16: bool = False
+    """Convolutions in float16: half the size, slightly different photos."""
+
+
+def export(prog: str, arguments: list[str]) -> None:
+    """Export a trained model as ONNX."""
+    options = tyro.cli(Export, prog=prog, args=arguments)
+    from pix2pix_ilm.serving.export import export_onnx
+
+    differences = export_onnx(**vars(options))
+    say(
+        f"Done: {options.out}; largest differences from PyTorch, of values in [-1, 1]: "
+        f"{differences.random:.1e} (random label maps), {differences.drawn:.1e} (drawn ones)"
+    )
+
+
 COMMANDS: dict[str, Callable[[str, list[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
     "translate": translate,
+    "demo": demo,
     "data": data,
+    "import-weights": import_weights,
+    "export": export,
 }

@@ -122,6 +122,14 @@ def test_evaluate_prints_a_table_and_writes_a_report(trained, drawn_pairs, tmp_p
     }  # fmt: skip
 
 
+def test_evaluate_records_the_metrics_in_the_checkpoint(trained, drawn_pairs):
+    assert run("evaluate", trained, "--data", drawn_pairs, "--split", "val", "--record") == 0
+    record = json.loads((trained / "metrics.json").read_text())
+    assert record["step"] == 16
+    assert record["protocol"]["split"] == "val"
+    assert record["metrics"]["lpips"]["low"] <= record["metrics"]["lpips"]["mean"]
+
+
 def test_evaluate_scores_images_of_any_program(drawn_pairs, capsys):
     folder = drawn_pairs / "val"
     assert run("evaluate", "--outputs", folder, "--targets", folder) == 0
@@ -152,6 +160,21 @@ def test_data_synthesize_and_check(tmp_path, capsys):
     assert "train: 2 good pairs (32x32)" in capsys.readouterr().err
 
 
+def test_demo_refuses_strangers_without_a_password(capsys, tmp_path):
+    assert run("demo", "--host", "0.0.0.0", "--checkpoints", tmp_path) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: --host 0.0.0.0: others could use this machine; add --auth USER:PASSWORD, or stay "
+        "on 127.0.0.1"
+    )
+
+
+@pytest.mark.usefixtures("unchecked")  # the exporter cannot trace them
+def test_export_writes_a_file_and_says_how_far_it_is_from_pytorch(trained, tmp_path, capsys):
+    assert run("export", trained, "--out", tmp_path / "model.onnx") == 0
+    assert "largest differences from PyTorch" in capsys.readouterr().err
+    assert (tmp_path / "model.onnx").stat().st_size > 10_000
+
+
 def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
     (tmp_path / "facades.tar.gz").write_bytes(b"no archive")
     code = run(
@@ -172,12 +195,19 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["train", "facades", "--generator.norm", "gn", "--generator.ngf", "10"],
          "--generator.norm-options.num-groups: expected a divisor"),
         (["evaluate"], "evaluate: expected checkpoints, or both --outputs and --targets"),
+        (
+            ["evaluate", "--outputs", "x", "--targets", "x", "--record"],
+            "--record: images from a folder have no checkpoint",
+        ),
         (["evaluate", "--outputs", "x"], "evaluate: expected checkpoints, or both"),
         (["evaluate", "nowhere"], "nowhere: not a checkpoint"),
         (["evaluate", "a", "a"], "evaluate: a checkpoint was given twice"),
         (["evaluate", "a", "--samples", "2"], "--samples: without --dropout"),
         (["evaluate", "--outputs", "x", "--targets", "y"], "x: no such folder"),
         (["translate", "x.png", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
+        (["demo", "--port", "70000"], "--port: expected 1 to 65535, found 70000"),
+        (["import-weights", "x.pth", "--out", "y"], "x.pth: no such file"),
+        (["export", "nowhere", "--out", "x.onnx"], "nowhere: not a checkpoint"),
         (["data", "check", "nowhere"], "nowhere: no such folder"),
         (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),
         (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),
