@@ -14,6 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.moments import (
+    channel_moments,
+    pool_moments,
+    repeat_to,
+    standardize_and_rescale,
+)
 
 Standardization = Literal["instance", "group", "layer"]
 NormName = Literal["none", "bn", "in", "gn", "ln", "ilm-in", "ilm-gn", "ilm-ln"]
@@ -99,21 +105,22 @@ class ILMNorm2d(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         # Tensors without storage have no autocast of their own to switch off.
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
-            pixels = x.shape[2] * x.shape[3]
             moments = channel_moments(x)
             num_keys = self.num_channels // self.key_group_size
-            key_mean, key_var = pool_moments(*moments, num_keys, pixels, self.correction)
-            mean, var = pool_moments(*moments, self.num_groups, pixels, self.correction)
-            omega, beta = self.rescaling(key_mean, key_var)
-            return standardize_and_rescale(x, mean, var + self.eps, omega, beta)
+            pixels = x.shape[2] * x.shape[3]
+            keys = pool_moments(*moments, num_keys, pixels, self.correction)
+            omega, beta = self.rescaling(*keys)
+            return standardize_and_rescale(
+                x, moments, self.num_groups, omega, beta, eps=self.eps, correction=self.correction
+            )
 
     def rescaling(
         self, key_mean: Float[Tensor, "b n"], key_var: Float[Tensor, "b n"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
         """The rescaling parameters (omega, beta) of each instance from its key features."""
         dtype = self.encoder.weight.dtype
-        mean_embedding = torch.relu(self.encoder(key_mean.to(dtype)))  # eq. (4)
-        var_embedding = torch.relu(self.encoder(key_var.to(dtype)))
+        keys = torch.stack((key_mean, key_var)).to(dtype)
+        mean_embedding, var_embedding = torch.relu(self.encoder(keys))  # eq. (4)
         mean_decoded = self.mean_activation(self.mean_decoder(mean_embedding))  # eq. (5)
         var_decoded = self.var_activation(self.var_decoder(var_embedding))
         omega = repeat_to(self.num_channels, var_decoded) + self.weight  # eq. (6)
@@ -125,56 +132,6 @@ class ILMNorm2d(nn.Module):
             f"{self.num_channels}, standardization={self.standardization!r}, "
             f"num_groups={self.num_groups}, key_group_size={self.key_group_size}, eps={self.eps}"
         )
-
-
-def channel_moments(
-    x: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-    """Mean and biased variance of every channel, in at least float32: the one pass over x."""
-    precise = x.to(torch.promote_types(x.dtype, torch.float32))
-    var, mean = torch.var_mean(precise, dim=(2, 3), correction=0)
-    return mean, var
-
-
-def pool_moments(
-    mean: Float[Tensor, "b c"],
-    var: Float[Tensor, "b c"],
-    num_groups: int,
-    pixels: int,
-    correction: int = 0,
-) -> tuple[Float[Tensor, "b g"], Float[Tensor, "b g"]]:
-    """Moments of groups of consecutive channels from those of the channels (eq. 3).
-
-    By the law of total variance, a group's variance is the mean of its channels' variances plus
-    the variance of its channels' means. A single value has variance 0 under either correction.
-    """
-    channels = mean.shape[1] // num_groups
-    if channels > 1:
-        means = mean.unflatten(1, (num_groups, channels))
-        between, mean = torch.var_mean(means, dim=2, correction=0)
-        var = var.unflatten(1, (num_groups, channels)).mean(dim=2) + between
-    count = channels * pixels
-    return mean, var * (count / max(count - correction, 1))
-
-
-def standardize_and_rescale(
-    x: Float[Tensor, "b c h w"],
-    mean: Float[Tensor, "b g"],
-    var: Float[Tensor, "b g"],
-    omega: Float[Tensor, "b c"],
-    beta: Float[Tensor, "b c"],
-) -> Float[Tensor, "b c h w"]:
-    """Equations (1) and (2) as one multiply-add: omega * (x - mean) / sqrt(var) + beta."""
-    scale = omega * repeat_to(omega.shape[1], var.rsqrt())
-    shift = beta - repeat_to(omega.shape[1], mean) * scale
-    rescaled = torch.addcmul(shift[:, :, None, None], x.to(scale.dtype), scale[:, :, None, None])
-    return rescaled.to(x.dtype)
-
-
-def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, "b c"]:
-    """Give each of the group's channels the group's value (the arrow of eq. 6)."""
-    batch, groups = values.shape
-    return values[:, :, None].expand(batch, groups, num_channels // groups).flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True)
