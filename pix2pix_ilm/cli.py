@@ -19,6 +19,8 @@ from pix2pix_ilm.errors import UserError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from pix2pix_ilm.training.config import TrainConfig
+
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
@@ -144,7 +146,7 @@ class Evaluate:
     targets: Path | None = None
     """With --outputs: a folder of the photos that they should be, under the same names."""
     baselines: bool = False
-    """Also score the mean colour, and the mean colour of each class, of the training photos."""
+    """Also score the training photos' mean colour and, with facades, that of each class."""
     dropout: bool = False
     """Keep dropout on, as the original pix2pix does when it tests."""
     samples: int = 1
@@ -183,7 +185,12 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     options = tyro.cli(Evaluate, prog=prog, args=arguments)
     from rich.console import Console
 
-    from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
+    from pix2pix_ilm.evaluation.evaluate import (
+        evaluate_checkpoints,
+        evaluate_folders,
+        fitted_and_evaluated,
+        make_scorer,
+    )
     from pix2pix_ilm.evaluation.record import record_metrics
     from pix2pix_ilm.evaluation.report import tables, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
@@ -194,8 +201,10 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     if options.outputs and options.targets:
         evaluation = evaluate_folders(options.outputs, options.targets, scorer)
     else:
+        fitted, split = fitted_and_evaluated(options.split)
+        floors_from = fitted if options.baselines else None
         evaluation = evaluate_checkpoints(
-            options.checkpoints, options.data, options.split, scorer, baselines=options.baselines
+            options.checkpoints, options.data, split, scorer, floors_from=floors_from
         )
     if is_main_process():
         console = Console()
@@ -366,8 +375,73 @@ def export(prog: str, arguments: list[str]) -> None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """Train IN/IN, ILM+IN/IN and ILM+IN/ILM+IN over several seeds, and print the paper's Table 6.
+
+    Run it again to go on after a stop. Several at once, with the same flags, share the trainings.
+    """
+
+    data: str = "facades"
+    """Folder of image pairs; 'facades' is data/facades."""
+    seeds: int = 3
+    """Trainings of each configuration, with seeds 0, 1, ..."""
+    out: Path = Path("checkpoints/reproduction")
+    """Folder for all trainings; its report/ gets tables, plots and gallery.html."""
+    set: tuple[str, ...] = ()
+    """Hyper-parameters of every training that differ from the paper preset's, such as
+    --set epochs=100 generator.ngf=32; 'pix2pix-ilm train paper --help' lists them all."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise UserError(f"--seeds: expected at least 1, found {self.seeds}")
+        for setting in self.set:
+            name, equals, _ = setting.partition("=")
+            if not equals or not name.replace("-", "_").replace(".", "_").isidentifier():
+                raise UserError(f"--set: expected NAME=VALUE, found {setting!r}")
+
+
+def reproduce(prog: str, arguments: list[str]) -> None:
+    """Train and compare the ILM Norm paper's three configurations (Table 6)."""
+    options = tyro.cli(Reproduce, prog=prog, args=arguments)
+    from rich.console import Console
+
+    from pix2pix_ilm.evaluation.report import tables
+    from pix2pix_ilm.reproduction.reproduce import reproduce
+    from pix2pix_ilm.training.interrupts import Interrupted
+
+    try:
+        evaluation = reproduce(study_config(options), options.out, options.seeds, say)
+    except Interrupted as stop:
+        say(f"Stopped and saved at step {stop.step} of {stop.folder}. Run the same again to go on.")
+        sys.exit(INTERRUPTED)
+    if evaluation:
+        console = Console()
+        console.print(tables(evaluation, console.width))
+        say(f"Done: {options.out / 'report'}")
+
+
+def as_flag(setting: str) -> str:
+    """--epochs=5 for epochs=5, --no-flip for flip=false."""
+    name, _, value = setting.partition("=")
+    if value.lower() not in ("true", "false"):
+        return f"--{setting}"
+    group, dot, last = name.rpartition(".")
+    return f"--{group}{dot}{'' if value.lower() == 'true' else 'no-'}{last}"
+
+
+def study_config(options: Reproduce) -> "TrainConfig":
+    """What all trainings share: the paper preset, with the data and settings of the flags."""
+    from pix2pix_ilm.training.config import PRESETS, TrainConfig
+
+    _, paper = PRESETS["paper"]
+    flags = [*map(as_flag, options.set), f"--data={options.data}"]
+    return tyro.cli(TrainConfig, prog="pix2pix-ilm reproduce --set", args=flags, default=paper)
+
+
 COMMANDS: dict[str, Callable[[str, list[str]], None]] = {
     "train": train,
+    "reproduce": reproduce,
     "evaluate": evaluate,
     "translate": translate,
     "demo": demo,

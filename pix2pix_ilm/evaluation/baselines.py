@@ -8,7 +8,6 @@ from torch import Tensor
 
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.scores import as_rgb
 
 Predictor = Callable[[UInt8[Tensor, "b h w 3"]], UInt8[Tensor, "b h w 3"]]
@@ -23,11 +22,20 @@ def constant_colour(train: PairedImages) -> Predictor:
     return lambda labels: colour.expand(*labels.shape[:3], 3)
 
 
-def class_colours(train: PairedImages) -> Predictor:
+def floors(train: PairedImages) -> dict[str, Predictor]:
+    """Every floor that the training pairs allow, by the name that tables give it."""
+    fitted = {
+        "constant colour": constant_colour(train),
+        "per-class colour": class_colours(train),
+    }
+    return {name: predict for name, predict in fitted.items() if predict is not None}
+
+
+def class_colours(train: PairedImages) -> Predictor | None:
     """Predicts every pixel's class's mean colour in the training photos.
 
-    Raises:
-        UserError: label maps that are not painted with the palette of CMP Facades.
+    None where label maps are not painted with the palette of CMP Facades, whose classes alone
+    are known.
     """
     colours = torch.zeros(len(PALETTE), 3, dtype=torch.float64)
     counts = torch.zeros(len(PALETTE), dtype=torch.float64)
@@ -38,10 +46,7 @@ def class_colours(train: PairedImages) -> Predictor:
         colours.index_add_(0, classes.flatten(), photo.double().flatten(0, 1))
         counts.index_add_(0, classes.flatten(), torch.ones(classes.numel(), dtype=torch.float64))
     if near < LEAST_NEAR:
-        raise UserError(
-            f"the per-class floor needs label maps in the palette of CMP Facades, but only "
-            f"{near:.0%} of the pixels are near one of its colours"
-        )
+        return None
     means = (colours / counts.clamp(min=1)[:, None]).round().to(torch.uint8)
     return lambda labels: torch.stack([means[nearest_class(label)[1]] for label in labels])
 

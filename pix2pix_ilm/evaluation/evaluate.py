@@ -12,7 +12,7 @@ from pix2pix_ilm.data.pairs import find_pairs, pairs_in
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour
+from pix2pix_ilm.evaluation.baselines import floors
 from pix2pix_ilm.evaluation.metrics import LpipsNet
 from pix2pix_ilm.evaluation.scores import (
     Image,
@@ -47,6 +47,11 @@ class Evaluation:
     """Name of a model -> its photos, likewise."""
 
 
+def fitted_and_evaluated(split: str) -> tuple[str, str]:
+    """Splits to fit floors on and to evaluate on; "paper" stands for the ILM paper's halves."""
+    return PAPER_SPLIT if split == "paper" else ("train", split)
+
+
 def make_scorer(sampling: Sampling, lpips_net: LpipsNet, device: Device, batch_size: int) -> Scorer:
     """A scorer with the table's metrics; UserError if there is no such device."""
     state = PartialState(cpu=pick_device(device).type == "cpu")
@@ -60,7 +65,12 @@ def make_scorer(sampling: Sampling, lpips_net: LpipsNet, device: Device, batch_s
 
 
 def evaluate_checkpoints(
-    checkpoints: Sequence[Path], data: str, split: str, scorer: Scorer, *, baselines: bool = False
+    checkpoints: Sequence[Path],
+    data: str,
+    split: str,
+    scorer: Scorer,
+    *,
+    floors_from: str | None = None,
 ) -> Evaluation:
     """Translate and score a split with every checkpoint.
 
@@ -68,9 +78,9 @@ def evaluate_checkpoints(
         checkpoints: folders of trained models; those that share their norms are taken for seeds
             of one configuration.
         data: a folder of pairs, "facades" or "synthetic".
-        split: a split or a slice of one; "paper" is the held-out half of the ILM Norm paper.
+        split: a split or a slice of one.
         scorer: metrics, sampling and device.
-        baselines: also score the constant-colour and per-class-colour predictors.
+        floors_from: split whose photos the floors are fitted on; unset: no floors.
 
     Raises:
         UserError: something is no checkpoint, checkpoints do not fit one another, or the data set
@@ -80,19 +90,17 @@ def evaluate_checkpoints(
         raise UserError("evaluate: a checkpoint was given twice")
     described = common_config({folder: read_model_config(folder) for folder in checkpoints})
     root = data_folder(data, described.image_size)
-    fitted, evaluated = PAPER_SPLIT if split == "paper" else ("train", split)
-    pairs = read_split(root, evaluated, described)
+    pairs = read_split(root, split, described)
     results = [scorer.checkpoint(folder, pairs) for folder in checkpoints]
-    if baselines:
-        train = read_split(root, fitted, described)
-        floors = {"constant colour": constant_colour, "per-class colour": class_colours}
-        results += [scorer.floor(name, fit(train), pairs) for name, fit in floors.items()]
+    if floors_from:
+        fitted = floors(read_split(root, floors_from, described))
+        results += [scorer.floor(name, predict, pairs) for name, predict in fitted.items()]
     return assemble(
         results,
         scorer,
         labels=list(as_rgb(pairs.label).numpy()),
         targets=list(as_rgb(pairs.photo).numpy()),
-        protocol={"data": data, "split": evaluated, "image size": described.image_size},
+        protocol={"data": data, "split": split, "image size": described.image_size},
     )
 
 

@@ -4,8 +4,7 @@ import torch
 
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour
+from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour, floors
 
 COLOURS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)
 
@@ -41,16 +40,17 @@ def test_noise_on_the_label_map_does_not_change_its_classes():
     assert torch.equal(predict(noisy), predict(pairs.label))
 
 
-def test_label_maps_of_another_palette_are_refused():
-    grey = torch.full((2, 8, 8, 3), 128, dtype=torch.uint8)
-    with pytest.raises(UserError, match=r"palette of CMP Facades, but only 0%"):
-        class_colours(PairedImages(("1", "2"), grey, grey, "digest"))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_label_maps_of_another_palette_have_the_constant_floor_alone(channels):
+    label = torch.full((2, 8, 8, channels), 128, dtype=torch.uint8)
+    photo = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
+    assert list(floors(PairedImages(("1", "2"), label, photo, "digest"))) == ["constant colour"]
 
 
-def test_grey_label_maps_are_refused_as_another_palette():
-    grey = torch.randint(0, 256, (2, 8, 8, 1), dtype=torch.uint8)
-    with pytest.raises(UserError, match=r"palette of CMP Facades, but only 0%"):
-        class_colours(PairedImages(("1", "2"), grey, grey.expand(-1, -1, -1, 3), "digest"))
+def test_label_maps_in_the_palette_have_both_floors():
+    photo = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
+    pairs = drawn(torch.randint(0, 12, (3, 16, 16)), photo)
+    assert list(floors(pairs)) == ["constant colour", "per-class colour"]
 
 
 def test_grey_photos_have_a_floor_of_each_class():

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, evaluate_folders, make_scorer
+from pix2pix_ilm.evaluation.evaluate import (
+    evaluate_checkpoints,
+    evaluate_folders,
+    fitted_and_evaluated,
+    make_scorer,
+)
 from pix2pix_ilm.evaluation.scores import Sampling, Scorer, table_metrics
 
 QUICK = Scorer(columns=[m for m in table_metrics() if m.name in ("rmse", "rmse_rgb")])
@@ -29,7 +34,9 @@ def test_seeds_of_one_configuration_share_a_row(make_checkpoint, drawn_pairs):
 
 def test_the_floors_are_fitted_on_the_training_split(make_checkpoint, drawn_pairs):
     folder = make_checkpoint()
-    evaluation = evaluate_checkpoints([folder], str(drawn_pairs), "test", QUICK, baselines=True)
+    evaluation = evaluate_checkpoints(
+        [folder], str(drawn_pairs), "test", QUICK, floors_from="train"
+    )
     _, constant, per_class = evaluation.summary.rows
     assert (constant.configuration, per_class.configuration) == (
         "constant colour",
@@ -61,13 +68,17 @@ def test_checkpoints_that_do_not_fit_one_another_are_refused(make_checkpoint, dr
         ("nowhere", "val", "nowhere: no such folder"),
         (None, "holdout", "no split 'holdout'"),
         (None, "train[99:]", "is empty"),
-        (None, "paper", r"'train\[200:400\]' is empty"),
         (None, "train[:1]", "at least 2 images for an interval, found 1"),
     ],
 )
 def test_missing_data_is_named(make_checkpoint, drawn_pairs, data, split, message):
     with pytest.raises(UserError, match=message):
         evaluate_checkpoints([make_checkpoint()], data or str(drawn_pairs), split, QUICK)
+
+
+def test_the_papers_split_stands_for_its_two_halves():
+    assert fitted_and_evaluated("paper") == ("train[:200]", "train[200:400]")
+    assert fitted_and_evaluated("val") == ("train", "val")
 
 
 def test_what_is_no_checkpoint_is_named(drawn_pairs):

@@ -14,7 +14,7 @@ STEP = 7  # of the checkpoints that the tests make
 def recorded(make_checkpoint, drawn_pairs):
     """A checkpoint that holds its metrics, and the evaluation that they came from."""
     folder = make_checkpoint()
-    evaluation = evaluate_checkpoints([folder], str(drawn_pairs), "val", QUICK, baselines=True)
+    evaluation = evaluate_checkpoints([folder], str(drawn_pairs), "val", QUICK, floors_from="train")
     record_metrics(evaluation)
     return folder, evaluation
 

@@ -1,0 +1,92 @@
+"""The whole study: train what is missing, evaluate all, write the report."""
+
+from pathlib import Path
+
+from pix2pix_ilm.data.pairs import find_pairs, validation_split
+from pix2pix_ilm.data.sources import data_folder
+from pix2pix_ilm.evaluation import plots
+from pix2pix_ilm.evaluation.evaluate import (
+    Evaluation,
+    evaluate_checkpoints,
+    make_scorer,
+    read_split,
+)
+from pix2pix_ilm.evaluation.record import record_metrics
+from pix2pix_ilm.evaluation.report import write_report
+from pix2pix_ilm.evaluation.scores import Sampling, norm_label
+from pix2pix_ilm.reproduction import curves, usage
+from pix2pix_ilm.reproduction.study import (
+    CONFIGURATIONS,
+    REPORT,
+    Say,
+    Study,
+    open_study,
+    train_all,
+)
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.runs import load_generator, write_json
+
+BATCH_SIZE = 8  # images at once while evaluating
+
+
+def reproduce(config: TrainConfig, folder: Path, seeds: int, say: Say) -> Evaluation | None:
+    """Train, evaluate and compare the paper's three configurations; goes on with what is there.
+
+    Args:
+        config: what all trainings share; norms, seed and names are the study's.
+        folder: for everything; ``report/`` inside it gets tables, plots and gallery.
+        seeds: trainings of each configuration, with seeds 0, 1, ...
+        say: prints a line.
+
+    Returns:
+        The evaluation; None while other processes still train.
+
+    Raises:
+        UserError: bad data or settings, or another study in this folder.
+        Interrupted: after a signal; what was done is saved.
+    """
+    root = data_folder(config.data, config.image_size)
+    split = config.val_split or validation_split(root)
+    find_pairs(root, split)  # refuse a split that is not there before training for hours
+    study = open_study(config, folder)
+    trainings = study.trainings(folder, seeds)
+    if not train_all(trainings, say):
+        say("Other processes still train; run the same command again for the report")
+        return None
+    say(f"Evaluating {len(trainings)} models on {split}")
+    folders = [training.checkpoints / training.run_name for training in trainings]
+    scorer = make_scorer(Sampling(), "alex", config.device, BATCH_SIZE)
+    evaluation = evaluate_checkpoints(
+        folders, config.data, split, scorer, floors_from=config.train_split
+    )
+    record_metrics(evaluation)
+    report(evaluation, study, folder, seeds)
+    return evaluation
+
+
+def report(evaluation: Evaluation, study: Study, folder: Path, seeds: int) -> None:
+    """Tables, gallery and distributions; losses; what the ILM layers do."""
+    out = folder / REPORT
+    write_report(evaluation, out)
+    folders = {
+        " / ".join(map(norm_label, norms)): [
+            folder / study.training(folder, *norms, seed).run_name for seed in range(seeds)
+        ]
+        for norms in CONFIGURATIONS
+    }
+    plots.save(curves.figure(folders), out / "plots" / "losses.png")
+    write_usage(folders, str(evaluation.protocol["split"]), study.config.data, out)
+
+
+def write_usage(folders: dict[str, list[Path]], split: str, data: str, out: Path) -> None:
+    """``ilm-usage.json``, and a plot for the first seed of each configuration with ILM layers."""
+    found: dict[str, list[usage.LayerUsage]] = {}
+    for name, (first, *_) in folders.items():
+        generator, described = load_generator(first)
+        pairs = read_split(data_folder(data, described.image_size), split, described)
+        found[name] = usage.layer_usage(generator, pairs.label)
+        if found[name]:
+            file = f"ilm-usage-{described.generator.norm}-{described.discriminator_norm}.png"
+            title = f"ILM layers of the generator, {name}, {len(pairs)} images"
+            plots.save(usage.figure(found[name], title), out / "plots" / file)
+    write_json(out / "ilm-usage.json", usage.Usage(configurations=found))

@@ -1,0 +1,191 @@
+"""Which trainings a study is made of, which are done, and how to get to the end of it.
+
+Every training is a run's folder like any other inside the study's. What is done is read from these
+folders each time, so a study goes on wherever it was stopped, and several processes that are given
+the same study share its trainings: each takes one that nobody holds.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.models.norms import NormName
+from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training.config import TrainConfig
+
+CONFIGURATIONS: tuple[tuple[NormName, NormName], ...] = (
+    ("in", "in"),
+    ("ilm-in", "in"),
+    ("ilm-in", "ilm-in"),
+)
+"""Norms of (generator, discriminator): the columns of the paper's Table 6."""
+STUDY, REPORT = "study.json", "report"
+VARIED = ("name", "checkpoints", "seed")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What ``study.json`` says: what all trainings of the study share."""
+
+    config: TrainConfig
+
+    def trainings(self, folder: Path, seeds: int) -> list[TrainConfig]:
+        """Every configuration with the first seed, then with the next one, and so on."""
+        return [
+            self.training(folder, generator, discriminator, seed)
+            for seed in range(seeds)
+            for generator, discriminator in CONFIGURATIONS
+        ]
+
+    def training(
+        self, folder: Path, generator: NormName, discriminator: NormName, seed: int
+    ) -> TrainConfig:
+        shared = self.config
+        return replace(
+            shared,
+            name=f"{generator}-{discriminator}-seed{seed}",
+            checkpoints=folder,
+            seed=seed,
+            generator=replace(shared.generator, norm=generator),
+            discriminator=replace(shared.discriminator, norm=discriminator),
+        )
+
+
+def open_study(config: TrainConfig, folder: Path) -> Study:
+    """Begin a study, or go on with the one that the folder holds.
+
+    Raises:
+        UserError: the folder holds a study with other settings, or cannot be written.
+    """
+    study = Study(config=replace(config, name=None, checkpoints=folder, seed=0))
+    if (folder / STUDY).exists():
+        started = runs.read_json(folder / STUDY, Study)
+        if started != study:
+            changed = ", ".join(differences(asdict(started.config), asdict(study.config)))
+            raise UserError(
+                f"{folder}: holds a study with other settings ({changed}); go on with those, or "
+                "choose another --out"
+            )
+    else:
+        make_folder(folder)
+        runs.write_json(folder / STUDY, study)
+    return study
+
+
+def differences(before: dict, now: dict, prefix: str = "") -> Iterator[str]:
+    """Settings that differ, such as "generator.ngf 32 instead of 64": the study's, then the new."""
+    for name, value in before.items():
+        if isinstance(value, dict):
+            yield from differences(value, now[name], f"{prefix}{name}.")
+        elif value != now[name]:
+            yield f"{prefix}{name} {value} instead of {now[name]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training is."""
+
+    done: int = 0
+    """Steps behind its saved generator."""
+    total: int | None = None
+    """Steps when it ends; None if it was never started."""
+    seconds_per_step: float | None = None
+    """Median of what was logged; None if nothing was."""
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
+
+
+def progress(config: TrainConfig) -> Progress:
+    """How far a training of the study is, from its folder."""
+    folder = config.checkpoints / config.run_name
+    if not (folder / runs.RUN).exists():
+        return Progress()
+    record = runs.open_run(folder)
+    steps_per_epoch = len(record.train) // (record.config.batch_size * record.processes)
+    saved = (folder / runs.MODEL_CONFIG).exists()
+    return Progress(
+        done=(runs.read_model_config(folder).step or 0) if saved else 0,
+        total=record.config.epochs * steps_per_epoch,
+        seconds_per_step=seconds_per_step(folder, record.config.batch_size),
+    )
+
+
+def seconds_per_step(folder: Path, batch_size: int) -> float | None:
+    """Median time of a step, of those that were logged; None if there are none."""
+    try:
+        lines = (folder / runs.METRICS).read_text().splitlines()
+    except OSError:
+        return None
+    speeds = [json.loads(line)["images_per_s"] for line in lines if line.endswith("}")]
+    return batch_size / statistics.median(speeds) if speeds else None
+
+
+def time_left(all_progress: Sequence[Progress]) -> str:
+    """How long the rest takes, one training after the other; trainings not begun are like others.
+
+    "unknown" before the first training has logged anything.
+    """
+    speeds = [one.seconds_per_step for one in all_progress if one.seconds_per_step]
+    totals = [one.total for one in all_progress if one.total]
+    if not speeds or not totals:
+        return "unknown"
+    seconds = sum(
+        ((one.total or max(totals)) - one.done) * (one.seconds_per_step or statistics.mean(speeds))
+        for one in all_progress
+    )
+    return f"about {timedelta(seconds=60 * math.ceil(seconds / 60))}"
+
+
+def train_all(trainings: Sequence[TrainConfig], say: Say) -> bool:
+    """Train whatever is not done and nobody else is at; returns whether all are done.
+
+    Raises:
+        UserError: as ``training.loop.train``.
+        Interrupted: after a signal; what was done is saved.
+    """
+    for number, config in enumerate(trainings, start=1):
+        with sole_owner(config) as mine:
+            if not mine:
+                say(f"[{number}/{len(trainings)}] {config.run_name}: another process is at it")
+            elif not progress(config).finished:
+                left = time_left([progress(one) for one in trainings])
+                say(f"[{number}/{len(trainings)}] {config.run_name} (time left for all: {left})")
+                train_or_resume(config)
+    return all(progress(config).finished for config in trainings)
+
+
+@contextmanager
+def sole_owner(config: TrainConfig) -> Iterator[bool]:
+    """Hold a training's lock; False if another process does. The system frees it after a crash."""
+    lock = FileLock(config.checkpoints / f".{config.run_name}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def train_or_resume(config: TrainConfig) -> None:
+    folder = config.checkpoints / config.run_name
+    if (folder / runs.RUN).exists():
+        loop.resume(folder)
+    else:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()  # a start that was cut short
+        loop.train(config)

@@ -1,0 +1,47 @@
+import torch
+
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import ILMNorm2d
+from pix2pix_ilm.reproduction.usage import layer_usage, spread
+
+
+def generator(norm="ilm-in"):
+    return UNetGenerator(GeneratorConfig(ngf=4, depth=4, norm=norm)).eval()
+
+
+LABELS = torch.randint(0, 256, (5, 16, 16, 3), dtype=torch.uint8)
+
+
+def test_the_spread_is_that_over_images_and_over_channels():
+    values = torch.tensor([[0.0, 10.0, 4.0], [2.0, 10.0, 4.0]])
+    found = spread(values)
+    assert found.over_images == torch.tensor(1 / 3).sqrt().item()
+    assert abs(found.over_channels - torch.tensor([1.0, 10, 4]).std(correction=0).item()) < 1e-6
+    assert abs(found.silent - 2 / 3) < 1e-6
+
+
+def test_layers_without_encoders_are_silent_and_others_are_not():
+    network = generator()
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, ILMNorm2d)}
+    first, *rest = layers.values()
+    torch.nn.init.zeros_(first.encoder.weight)
+    for layer in rest:
+        torch.nn.init.normal_(layer.mean_decoder.weight)
+        torch.nn.init.normal_(layer.encoder.weight)
+    used = layer_usage(network, LABELS)
+    assert [layer.layer for layer in used] == list(layers)
+    assert used[0].beta.silent == used[0].omega.silent == 1
+    assert all(layer.beta.over_images > 1e-4 for layer in used[1:])
+
+
+def test_the_networks_outputs_are_what_they_were():
+    network = generator()
+    label = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        before = network(label)
+        layer_usage(network, LABELS)
+        assert torch.equal(network(label), before)
+
+
+def test_networks_without_ilm_layers_use_none():
+    assert layer_usage(generator("in"), LABELS) == []
