@@ -349,23 +349,37 @@ def import_weights(prog: str, arguments: list[str]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a trained generator as ONNX, and compare what ONNX Runtime makes of it."""
+    """Write a trained generator for others: as ONNX, or as a small folder with a model card."""
 
     checkpoint: Positional[Path]
     """Folder of the trained model, such as checkpoints/NAME."""
     out: Path
-    """The ONNX file, such as model.onnx."""
+    """An ONNX file, such as model.onnx; or, without .onnx, a folder for weights and card."""
     size: int | None = None
-    """Height and width of its images; unset: those of the training."""
+    """With ONNX: height and width of its images; unset: those of the training."""
     dynamic_size: bool = False
-    """Leave height and width open: any multiples of what the U-Net halves (256 for 256x256)."""
+    """With ONNX: leave height and width open, for any multiples of what the U-Net halves (256 for
+    256x256)."""
     float16: bool = False
-    """Convolutions in float16: half the size, slightly different photos."""
+    """Half the size, slightly different photos: weights in float16, and in ONNX convolutions."""
+
+    def __post_init__(self) -> None:
+        if self.out.suffix != ".onnx" and (self.size or self.dynamic_size):
+            raise UserError(
+                f"--size, --dynamic-size: for ONNX only; expected --out to end in .onnx, found "
+                f"{self.out}"
+            )
 
 
 def export(prog: str, arguments: list[str]) -> None:
-    """Export a trained model as ONNX."""
+    """Export a trained model: as ONNX, or as a small folder to share."""
     options = tyro.cli(Export, prog=prog, args=arguments)
+    if options.out.suffix != ".onnx":
+        from pix2pix_ilm.hub import share
+
+        share(options.checkpoint, options.out, float16=options.float16)
+        say(f"Done: {options.out}")
+        return
     from pix2pix_ilm.serving.export import export_onnx
 
     differences = export_onnx(**vars(options))

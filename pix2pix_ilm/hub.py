@@ -1,15 +1,23 @@
-"""Generators on the Hugging Face hub: a repository there holds what a checkpoint's folder holds."""
+"""Trained generators for others: folders to share, and repositories on the Hugging Face hub.
 
+Both hold what a checkpoint's folder holds, and a model card.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHubMixin
 from PIL import Image
+from torch import Tensor
 
 from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
 from pix2pix_ilm.evaluation.scores import configuration_label
+from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.serving.fetch import checkpoint_folder
 from pix2pix_ilm.serving.translator import Translator
@@ -72,8 +80,12 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         return loaded.to(map_location).eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
+        self.write(save_directory, torch.float32)
+
+    def write(self, save_directory: Path, dtype: torch.dtype) -> None:
+        """Write weights (in a floating-point type), configuration, metrics and picture."""
         described = self.trained()
-        write_generator(save_directory, self.state_dict(), described)
+        write_generator(save_directory, converted(self.state_dict(), dtype), described)
         if self.record:
             write_json(save_directory / METRICS_FILE, self.record)
         if shows_facades(described):
@@ -89,6 +101,43 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         if self.described is None:
             raise ValueError("described: expected what the generator was trained for, found None")
         return self.described
+
+
+def share(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
+    """Write a trained model as a folder to share: no training state, no paths, a model card.
+
+    The card has the metrics that ``evaluate --record`` found for these very weights: export, record
+    the metrics of what was exported, and export that onto itself.
+
+    Args:
+        checkpoint: folder of the trained model.
+        out: folder for config.json, model.safetensors, README.md and, for facades, a picture.
+        float16: store the weights in half precision; everybody computes with them in float32.
+
+    Raises:
+        UserError: no checkpoint, weights that float16 cannot hold, or a folder that cannot be
+            written.
+    """
+    generator = PretrainedGenerator.from_pretrained(str(checkpoint))
+    described = generator.trained()
+    generator.described = replace(described, data=Path(described.data).name)
+    dtype = torch.float16 if float16 else torch.float32
+    weights = converted(generator.state_dict(), dtype)
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise UserError(f"--float16: {name} has weights that float16 cannot hold; leave it out")
+    generator.load_state_dict(weights)  # what the picture shows is what is written
+    make_folder(out)
+    generator.write(out, dtype)
+    generator.generate_model_card().save(out / "README.md")
+
+
+def converted(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights in another floating-point type; counters as they are."""
+    return {
+        name: weight.to(dtype) if weight.is_floating_point() else weight
+        for name, weight in weights.items()
+    }
 
 
 def card_data(described: ModelConfig, record: Record | None) -> ModelCardData:

@@ -168,6 +168,14 @@ def test_demo_refuses_strangers_without_a_password(capsys, tmp_path):
     )
 
 
+def test_export_without_onnx_writes_a_folder_to_share(trained, tmp_path, drawn_pairs):
+    shared = tmp_path / "shared"
+    assert run("export", trained, "--out", shared, "--float16") == 0
+    assert run("evaluate", shared, "--data", drawn_pairs, "--split", "val", "--record") == 0
+    assert run("export", shared, "--out", shared, "--float16") == 0
+    assert "| LPIPS |" in (shared / "README.md").read_text("utf-8")
+
+
 @pytest.mark.usefixtures("unchecked")  # the exporter cannot trace them
 def test_export_writes_a_file_and_says_how_far_it_is_from_pytorch(trained, tmp_path, capsys):
     assert run("export", trained, "--out", tmp_path / "model.onnx") == 0
@@ -208,6 +216,7 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["demo", "--port", "70000"], "--port: expected 1 to 65535, found 70000"),
         (["import-weights", "x.pth", "--out", "y"], "x.pth: no such file"),
         (["export", "nowhere", "--out", "x.onnx"], "nowhere: not a checkpoint"),
+        (["export", "nowhere", "--out", "x", "--size", "256"], "for ONNX only"),
         (["data", "check", "nowhere"], "nowhere: no such folder"),
         (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),
         (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),

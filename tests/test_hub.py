@@ -5,10 +5,12 @@ import yaml
 
 from pix2pix_ilm import PretrainedGenerator, Translator
 from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.intervals import Interval
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
+from pix2pix_ilm.hub import share
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training.runs import load_generator, write_json
+from pix2pix_ilm.training.runs import load_generator, write_generator, write_json
 
 RECORD = Record(
     protocol={"data": "facades", "split": "test", "images": 106},
@@ -98,3 +100,40 @@ def test_untrained_weights_have_nothing_to_say(tmp_path):
     generator = PretrainedGenerator(GeneratorConfig(ngf=4, depth=5))
     with pytest.raises(ValueError, match="described: expected what the generator was trained for"):
         generator.save_pretrained(tmp_path)
+
+
+def test_a_shared_model_is_half_as_large_and_names_no_paths(make_checkpoint, tmp_path):
+    folder, shared = make_checkpoint(data="/home/somebody/facades", image_size=32), tmp_path / "s"
+    share(folder, shared, float16=True)
+    sizes = [(one / "model.safetensors").stat().st_size for one in (folder, shared)]
+    assert 0.4 < sizes[1] / sizes[0] < 0.7
+    assert {path.name for path in shared.iterdir()} == {
+        "config.json", "model.safetensors", "README.md", "facades.png",
+    }  # fmt: skip
+    assert not any("somebody" in path.read_text("latin-1") for path in shared.iterdir())
+    generator, described = load_generator(shared)
+    assert described.data == "facades"
+    assert {weight.dtype for weight in generator.parameters()} == {torch.float32}
+    expected, _ = load_generator(folder)
+    for weight, original in zip(generator.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(weight, original.half().float(), rtol=0, atol=0)
+
+
+def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_path):
+    shared = tmp_path / "shared"
+    (checkpoint / METRICS_FILE).unlink()
+    share(checkpoint, shared, float16=True)
+    before = (shared / "model.safetensors").read_bytes()
+    write_json(shared / METRICS_FILE, RECORD)
+    share(shared, shared, float16=True)
+    assert (shared / "model.safetensors").read_bytes() == before
+    assert "| LPIPS | 0.43 |" in (shared / "README.md").read_text("utf-8")
+
+
+def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
+    generator, described = load_generator(checkpoint)
+    generator.head.bias.data.fill_(1e6)
+    write_generator(checkpoint, generator.state_dict(), described)
+    with pytest.raises(UserError, match=r"--float16: head.bias has weights that float16 cannot"):
+        share(checkpoint, tmp_path / "shared", float16=True)
+    assert not (tmp_path / "shared").exists()
