@@ -12,8 +12,8 @@ from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training.losses import GanLoss
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
-Precision = Literal["fp32", "bf16"]
-StepMode = Literal["eager", "compile"]
+Precision = Literal["fp32", "tf32", "bf16"]
+StepMode = Literal["auto", "eager", "compile", "graph"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
 
 
@@ -67,9 +67,11 @@ class TrainConfig:
     device: Device = "auto"
     """Where to compute; auto: the fastest that is there."""
     precision: Precision = "fp32"
-    """fp32, or bf16 for the convolutions (weights and statistics stay fp32)."""
-    accelerate_step: StepMode = "eager"
-    """eager, or compile the networks first (torch.compile; needs a C++ compiler on the CPU)."""
+    """fp32; tf32: fp32 whose products round more on a GPU; bf16: convolutions in bfloat16 (weights
+    and statistics stay fp32)."""
+    accelerate_step: StepMode = "auto"
+    """eager; compile the networks (torch.compile; needs a C++ compiler on the CPU); graph: compile
+    them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
 
     tracker: Tracker = "tensorboard"
     """Who draws the losses, beside metrics.jsonl; wandb and mlflow are packages of their own."""

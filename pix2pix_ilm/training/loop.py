@@ -5,7 +5,7 @@ Every random draw of a step follows from (seed, process, step), and the order of
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +23,18 @@ from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.training import runs
+from pix2pix_ilm.training.capture import CapturedStep, Compute, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, noting_signals
 from pix2pix_ilm.training.progress import Reporter
 from pix2pix_ilm.training.seeds import ORDER, STEP, derive_seed
-from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
+from pix2pix_ilm.training.setup import (
+    build_networks,
+    load_data,
+    make_accelerator,
+    place_optimizers,
+    step_mode,
+)
 from pix2pix_ilm.training.step import LOSS_NAMES, Networks, train_step
 
 LOST = re.compile("by peer|remote worker|ncclRemoteError|NCCL communicator was aborted")
@@ -116,11 +123,15 @@ class Session:
         self.samples = samples.to(accelerator.device)
         self.networks = build_networks(config, accelerator)
         self.start = self.last_save = runs.restore(folder, self.plain_networks())
+        self.mode = step_mode(config.accelerate_step, accelerator)
+        place_optimizers(self.networks, accelerator.device, graph=self.mode == "graph")
         self.global_batch = config.batch_size * accelerator.num_processes
         self.steps_per_epoch = len(pairs) // self.global_batch
         self.total = config.epochs * self.steps_per_epoch
         self.losses: list[Tensor] = []  # since the last report; on the device
         self.order = (-1, torch.empty(0))  # the epoch, and its order of the pairs
+        self.learning_rate: float | None = None
+        self.update: Compute = self.compute
 
     def run(self) -> None:
         """Train to the end; raises Interrupted after a save if a signal asks to stop."""
@@ -131,6 +142,7 @@ class Session:
             self.missing_others(),
         ):
             reporter.say(self.describe())
+            self.update = self.accelerated(reporter.say)
             for step in range(self.start, self.total):
                 self.losses.append(self.step(step))
                 done = step + 1
@@ -165,17 +177,28 @@ class Session:
         epochs, rest = divmod(done, self.steps_per_epoch)
         return done == self.total or (rest == 0 and epochs % every == 0)
 
+    def accelerated(self, say: Callable[[str], None]) -> Compute:
+        """What computes steps: at once, or replayed as a CUDA graph."""
+        if self.mode != "graph":
+            return self.compute
+        return CapturedStep(
+            on_a_side_stream(self.compute),
+            say,
+            cuda_capture,
+            fall_back=self.config.accelerate_step == "auto",
+        )
+
     def step(self, step: int) -> Float[Tensor, "3"]:
-        """Draw the step's batch and update both networks on it."""
+        """Seed the step, choose its pairs, and update both networks on them."""
         config, process = self.config, self.accelerator.process_index
         torch.manual_seed(derive_seed(config.seed, STEP, process, step))
-        set_learning_rate(self.networks, config.learning_rate(step // self.steps_per_epoch))
-        windows = jittered(
-            self.batch(step).to(self.accelerator.device),
-            config.stored_size,
-            config.image_size,
-            config.flip,
-        )
+        self.set_learning_rate(config.learning_rate(step // self.steps_per_epoch))
+        return self.update(self.batch(step))
+
+    def compute(self, index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+        """Cut random windows out of these pairs and update both networks on them."""
+        config = self.config
+        windows = jittered(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             self.networks,
             windows.of(self.pairs.label),
@@ -185,12 +208,26 @@ class Session:
             backward=self.accelerator.backward,
         )
 
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Give both optimisers the epoch's learning rate, in place where it is a tensor."""
+        if learning_rate == self.learning_rate:
+            return
+        self.learning_rate = learning_rate
+        networks = self.networks
+        for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(learning_rate)
+                else:
+                    group["lr"] = learning_rate
+
     def batch(self, step: int) -> Int64[Tensor, " b"]:
         """Which pairs this process sees in a step; no other process sees them in this epoch."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if self.order[0] != epoch:
             generator = torch.Generator().manual_seed(derive_seed(self.config.seed, ORDER, epoch))
-            self.order = (epoch, torch.randperm(len(self.pairs), generator=generator))
+            order = torch.randperm(len(self.pairs), generator=generator)
+            self.order = (epoch, order.to(self.accelerator.device))
         mine = position * self.global_batch + self.accelerator.process_index
         return self.order[1][mine : mine + self.global_batch : self.accelerator.num_processes]
 
@@ -298,13 +335,6 @@ class Session:
             generator=unwrap(networks.generator),
             discriminator=unwrap(networks.discriminator),
         )
-
-
-def set_learning_rate(networks: Networks, learning_rate: float) -> None:
-    """Give both optimisers the epoch's learning rate."""
-    for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
 
 
 @contextmanager

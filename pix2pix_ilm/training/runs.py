@@ -134,9 +134,9 @@ def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> No
     Raises:
         UserError: the disk is full or the like; the last save is intact.
     """
-    state = {name: part.state_dict() for name, part in vars(networks).items()} | {"step": step}
-    write_atomically(folder / STATE, lambda file: torch.save(state, file))
     export_generator(folder, networks.generator, step, config)
+    state = {name: part.state_dict() for name, part in vars(networks).items()} | {"step": step}
+    write_atomically(folder / STATE, lambda file: torch.save(state, file))  # last: the step is done
 
 
 def export_generator(folder: Path, generator: nn.Module, step: int, config: TrainConfig) -> None:

@@ -14,7 +14,7 @@ from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.seeds import INIT, derive_seed
 from pix2pix_ilm.training.step import Networks
 
@@ -30,7 +30,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             f"--tracker {config.tracker}: not installed; 'pip install {config.tracker}', or use "
             "--tracker tensorboard"
         )
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=pick_device(config.device).type == "cpu",  # or processes do not find one another
         mixed_precision="bf16" if config.precision == "bf16" else "no",
         log_with=None if config.tracker == "none" else config.tracker,
@@ -39,6 +39,29 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         # would change in place what the two calls of the discriminator still need.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
+    step_mode(config.accelerate_step, accelerator)  # refuse it before there is a folder
+    if accelerator.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # all steps have the same shapes
+        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+        torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    return accelerator
+
+
+def step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
+    """How steps are run: eager, compile or graph; what "auto" stands for here.
+
+    Raises:
+        UserError: a CUDA graph where there is none to be had.
+    """
+    graphs = accelerator.device.type == "cuda" and accelerator.num_processes == 1
+    if mode == "graph" and not graphs:
+        raise UserError(
+            "--accelerate-step graph: expected one process on a CUDA device, found "
+            f"{accelerator.num_processes} on {accelerator.device.type}; use auto, eager or compile"
+        )
+    if mode == "auto":
+        return "graph" if graphs else "eager"
+    return mode
 
 
 def is_main_process() -> bool:
@@ -75,6 +98,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
 
 def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
     """Freshly initialised networks and optimisers, on the device."""
+    mode = step_mode(config.accelerate_step, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     channels = config.generator.in_channels + config.generator.out_channels
     networks = (
@@ -83,10 +107,31 @@ def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
     )
     for network in networks:
         network.to(accelerator.device)
-        if config.accelerate_step == "compile":
+        if mode == "compile" or (mode == "graph" and compiles(accelerator.device)):
             network.compile()
     betas = (config.beta1, config.beta2)
     optimizers = (torch.optim.Adam(n.parameters(), config.lr, betas, fused=True) for n in networks)
     with warnings.catch_warnings():  # newer versions of PyTorch rename the option
         warnings.filterwarnings("ignore", r"`broadcast_buffers` is deprecated", FutureWarning)
         return Networks(*accelerator.prepare(*networks, *optimizers))
+
+
+def compiles(device: torch.device) -> bool:
+    """Whether torch.compile works here, tried on something small: it needs Triton or a compiler."""
+    try:
+        torch.compile(lambda x: (x + 1).relu())(torch.zeros(8, device=device))
+    except Exception:  # whatever a missing or broken compiler raises
+        return False
+    return True
+
+
+def place_optimizers(networks: Networks, device: torch.device, *, graph: bool) -> None:
+    """Let the optimisers work on this device, whatever a restored state says of another one.
+
+    For a CUDA graph the learning rate is a tensor, and steps are counted on the device.
+    """
+    for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
+        for group in optimizer.param_groups:
+            lr = float(group["lr"])
+            group["lr"] = torch.tensor(lr, device=device) if graph else lr
+            group["capturable"] = graph

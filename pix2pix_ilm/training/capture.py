@@ -1,0 +1,98 @@
+"""The whole training step as one CUDA graph, for GPUs that would wait for Python otherwise.
+
+A graph repeats the kernels of one step on the same memory. What differs between steps is therefore
+written into place before: the positions of the batch's pairs, the learning rate (a tensor in the
+optimisers), and the seed, which a graph reads from PyTorch's generator at every replay, so that
+crops, flips and dropout are drawn anew.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Compute = Callable[[Int64[Tensor, " b"]], Float[Tensor, "3"]]
+"""A training step: positions of the batch's pairs, on the device -> the losses, there too."""
+Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], Any], Tensor]]
+"""What records a function's kernels -> what replays them, and the tensor that gets the result."""
+WARM_UP = 3
+"""Steps done without a graph, in which everything that is made or chosen once comes about."""
+
+
+class CapturedStep:
+    """A training step that is captured after a few ordinary ones, and replayed from then on.
+
+    The ordinary ones are steps of the training like any other, so nothing has to be undone. Where
+    capturing fails, the training goes on as it began.
+
+    Args:
+        compute: the step.
+        say: prints a line.
+        capture: as ``cuda_capture``.
+        fall_back: whether to go on without a graph where it fails, instead of raising.
+    """
+
+    def __init__(
+        self,
+        compute: Compute,
+        say: Callable[[str], None],
+        capture: Capture,
+        *,
+        fall_back: bool,
+    ) -> None:
+        self.compute = compute
+        self.say = say
+        self.capture = capture
+        self.fall_back = fall_back
+        self.ordinary_steps = 0
+        self.replay: Callable[[], Any] | None = None
+        self.refused = False
+
+    def __call__(self, index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+        if self.replay is None and (self.refused or self.ordinary_steps < WARM_UP):
+            self.ordinary_steps += 1
+            return self.compute(index)
+        if self.replay is None and not self.try_capture(index):
+            return self.compute(index)
+        assert self.replay is not None
+        self.index.copy_(index)
+        self.replay()
+        return self.losses.clone()  # the next replay writes into the same place
+
+    def try_capture(self, index: Int64[Tensor, " b"]) -> bool:
+        """Record the step without doing it; False, with a line said, where that is impossible."""
+        self.index = index.clone()
+        try:
+            self.replay, self.losses = self.capture(lambda: self.compute(self.index))
+        except RuntimeError as error:
+            if not self.fall_back:
+                raise
+            self.refused = True
+            self.say(f"no CUDA graph, going on without: {str(error).splitlines()[0]}")
+        return self.replay is not None
+
+
+def cuda_capture(work: Callable[[], Tensor]) -> tuple[Callable[[], Any], Tensor]:
+    """Record a function's kernels in a CUDA graph."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = work()
+    return graph.replay, result
+
+
+def on_a_side_stream(compute: Compute) -> Compute:
+    """The step on a stream of its own, as warming up for a capture needs it."""
+    stream = torch.cuda.Stream()
+
+    def aside(index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+        if torch.cuda.is_current_stream_capturing():
+            return compute(index)
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            losses = compute(index)
+        torch.cuda.current_stream().wait_stream(stream)
+        return losses
+
+    return aside

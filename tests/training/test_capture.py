@@ -1,0 +1,213 @@
+"""CUDA graphs: their machinery with a pretended capture, and real ones where there is a GPU."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training.capture import WARM_UP, CapturedStep
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.interrupts import Interrupted
+from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
+
+
+@pytest.fixture
+def config(drawn_pairs, tmp_path):
+    return TrainConfig(
+        name="run",
+        checkpoints=tmp_path,
+        data=str(drawn_pairs),
+        image_size=32,
+        generator=GeneratorConfig(ngf=4, norm="ilm-in"),
+        discriminator=DiscriminatorConfig(ndf=4, norm="ilm-in", n_layers=2),
+        epochs=3,
+        decay_epochs=2,
+        device="cpu",
+        tracker="none",
+        log_every=4,
+        save_every=1,
+        num_samples=2,
+    )
+
+
+def pretended_capture(work):
+    """What a graph does, by doing the work again: into the same place, from the same inputs."""
+    result = torch.zeros(3)
+    return lambda: result.copy_(work()), result
+
+
+def failing_capture(_):
+    raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+
+def pretend_graphs(monkeypatch, capture, *, fall_back=True):
+    """Let trainings on the CPU go the way of those on a GPU."""
+
+    def accelerated(session, say):
+        place_optimizers(session.networks, torch.device("cpu"), graph=False)
+        step = CapturedStep(session.compute, say, capture, fall_back=fall_back)
+        session.captured = step
+        return step
+
+    monkeypatch.setattr(loop.Session, "accelerated", accelerated)
+
+
+def state(folder):
+    return torch.load(folder / runs.STATE, weights_only=True)
+
+
+def assert_equal_trainings(folder, other):
+    torch.testing.assert_close(state(folder), state(other), rtol=0, atol=0)
+
+
+def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch):
+    plain = loop.train(replace(config, name="plain"))
+    captures = []
+    pretend_graphs(monkeypatch, lambda work: captures.append(work) or pretended_capture(work))
+    replayed = loop.train(config)
+    assert len(captures) == 1  # once in 48 steps, over three learning rates
+    assert_equal_trainings(plain, replayed)
+    assert (plain / runs.METRICS).read_text().count("\n") == 12
+
+
+def test_a_resumed_training_is_captured_anew(config, monkeypatch):
+    plain = loop.train(replace(config, name="plain"))
+    pretend_graphs(monkeypatch, pretended_capture)
+    original = loop.Session.step
+
+    def stopping(self, number):
+        if number == 20:
+            self.save(number)
+            raise Interrupted(self.folder, number)
+        return original(self, number)
+
+    monkeypatch.setattr(loop.Session, "step", stopping)
+    with pytest.raises(Interrupted):
+        loop.train(config)
+    monkeypatch.setattr(loop.Session, "step", original)
+    loop.resume(config.checkpoints / "run")
+    assert_equal_trainings(plain, config.checkpoints / "run")
+
+
+def test_where_capturing_fails_the_training_goes_on_with_one_line(config, monkeypatch, capsys):
+    plain = loop.train(replace(config, name="plain"))
+    capsys.readouterr()
+    pretend_graphs(monkeypatch, failing_capture)
+    assert_equal_trainings(plain, loop.train(config))
+    said = [line for line in capsys.readouterr().out.splitlines() if "graph" in line]
+    assert said == ["no CUDA graph, going on without: operation not permitted"]
+
+
+def test_a_graph_that_was_asked_for_is_not_silently_replaced(config, monkeypatch):
+    pretend_graphs(monkeypatch, failing_capture, fall_back=False)
+    with pytest.raises(RuntimeError, match="not permitted"):
+        loop.train(config)
+
+
+def test_losses_of_earlier_replays_are_kept():
+    count = iter(range(100))
+    step = CapturedStep(
+        lambda index: torch.full((3,), 10.0 * next(count)) + index, print, pretended_capture,
+        fall_back=False,
+    )  # fmt: skip
+    losses = [step(torch.tensor([i])) for i in range(WARM_UP + 3)]
+    assert [loss[0].item() for loss in losses] == [11.0 * i for i in range(WARM_UP + 3)]
+
+
+def test_graphs_are_refused_where_there_are_none(config):
+    with pytest.raises(UserError, match="--accelerate-step graph: expected one process on a CUDA"):
+        loop.train(replace(config, accelerate_step="graph"))
+    assert not (config.checkpoints / "run").exists()
+
+
+def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
+    plain = loop.train(replace(config, name="plain"))
+    half = loop.train(replace(config, name="half"))
+    accelerator = make_accelerator(config)
+    networks = build_networks(config, accelerator)
+    runs.restore(half, networks)
+    place_optimizers(networks, torch.device("cpu"), graph=True)
+    for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
+        [group] = optimizer.param_groups
+        assert isinstance(group["lr"], torch.Tensor)
+        assert group["capturable"]
+    runs.save(half, networks, 48, config)
+    assert isinstance(state(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
+
+    longer = {"epochs": 4}
+    for folder in (plain, half):
+        record = runs.open_run(folder)
+        runs.write_json(folder / runs.RUN, replace(record, config=replace(record.config, **longer)))
+        loop.resume(folder)
+    assert_equal_trainings(plain, half)
+
+
+gpu = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+def on_gpu(config, name, mode, **changes):
+    return loop.train(replace(config, name=name, device="cuda", accelerate_step=mode, **changes))
+
+
+def weights(folder):
+    return runs.load_generator(folder)[0].state_dict()
+
+
+class TestOnAGpu:
+    pytestmark = gpu
+
+    def test_a_graph_trains_like_eager_steps(self, config):
+        """Without dropout, whose masks kernels draw differently; jitter is drawn alike."""
+        still = replace(config.generator, dropout=0.0)
+        eager = on_gpu(config, "eager", "eager", generator=still)
+        graph = on_gpu(config, "graph", "graph", generator=still)
+        torch.testing.assert_close(weights(graph), weights(eager), rtol=1e-2, atol=2e-3)
+
+    def test_auto_is_a_graph(self, config, capsys):
+        on_gpu(config, "auto", "auto")
+        assert "no CUDA graph" not in capsys.readouterr().out
+
+    def test_two_trainings_with_one_seed_are_alike_and_others_are_not(self, config):
+        first, second = (on_gpu(config, name, "graph") for name in ("first", "second"))
+        other = on_gpu(config, "other", "graph", seed=1)
+        torch.testing.assert_close(weights(first), weights(second), rtol=1e-2, atol=2e-3)
+        assert not torch.allclose(
+            weights(first)["head.weight"], weights(other)["head.weight"], atol=5e-3
+        )
+
+    def test_every_replay_draws_anew_and_follows_its_seed(self):
+        drawn = CapturedStep(
+            lambda index: torch.rand(3, device="cuda") + 0 * index, print,
+            loop.cuda_capture, fall_back=False,
+        )  # fmt: skip
+        index = torch.zeros(1, dtype=torch.int64, device="cuda")
+        values = []
+        for seed in (0, 0, 0, 5, 6, 7, 5):
+            torch.manual_seed(seed)
+            values.append(drawn(index).cpu())
+        replayed = values[WARM_UP:]
+        assert torch.equal(replayed[0], replayed[3])
+        assert not torch.equal(replayed[0], replayed[1])
+        assert not torch.equal(replayed[1], replayed[2])
+
+    def test_a_graphs_run_is_resumed_on_the_cpu(self, config):
+        folder = on_gpu(config, "moved", "graph")
+        record = runs.open_run(folder)
+        moved = replace(record.config, device="cpu", accelerate_step="auto", epochs=4)
+        runs.write_json(folder / runs.RUN, replace(record, config=moved))
+        loop.resume(folder)
+        assert runs.read_model_config(folder).step == 64
+
+    @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+    def test_every_precision_learns(self, config, precision):
+        folder = on_gpu(config, precision, "graph", precision=precision, epochs=10)
+        rows = [json.loads(line) for line in (folder / runs.METRICS).read_text().splitlines()]
+        assert rows[-1]["l1"] < rows[0]["l1"]
