@@ -62,11 +62,13 @@ def standardize_and_rescale(
         # It divides by the biased deviation, so what unbiases it goes into eps and omega.
         factor = unbiasing(channels // num_groups * height * width, correction)
         weight, bias = (omega / math.sqrt(factor)).flatten(), beta.flatten()
-        side_by_side = x.reshape(1, batch * channels, height, width)
+        # (One image is so already; a view of it would hide a channels_last layout.)
+        side_by_side = x if batch == 1 else x.view(1, batch * channels, height, width)
         dtype = precise_dtype(x)
-        return torch.group_norm(
+        rescaled = torch.group_norm(
             side_by_side, batch * num_groups, weight.to(dtype), bias.to(dtype), eps / factor
-        ).view(x.shape)
+        )
+        return rescaled if batch == 1 else rescaled.view(x.shape)
     mean, var = pool_moments(*moments, num_groups, height * width, correction)
     scale = omega * repeat_to(channels, (var + eps).rsqrt())
     shift = beta - repeat_to(channels, mean) * scale
@@ -103,7 +105,9 @@ class NativeMoments(torch.autograd.Function):
 
 def uses_native_kernels(x: Tensor) -> bool:
     """Whether PyTorch's native group norm is what to compute with."""
-    return x.device.type == "cpu" and x.is_contiguous() and not torch.compiler.is_compiling()
+    one_image = x.shape[0] == 1 and x.is_contiguous(memory_format=torch.channels_last)
+    supported = x.device.type == "cpu" and (x.is_contiguous() or one_image)
+    return supported and not torch.compiler.is_compiling()
 
 
 def precise_dtype(x: Tensor) -> torch.dtype:

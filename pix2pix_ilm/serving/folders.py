@@ -22,6 +22,7 @@ def translate_files(
     out: Path,
     *,
     side_by_side: bool = False,
+    fast: bool = False,
     device: Device = "auto",
 ) -> None:
     """Write ``out/NAME.png`` for every input file, and every image directly in an input folder.
@@ -31,6 +32,7 @@ def translate_files(
         checkpoint: folder of the trained model.
         out: folder for the photos; made if it is missing.
         side_by_side: inputs are pairs, of which only the half that is the label map is read.
+        fast: in bfloat16, where that is faster.
         device: where to compute.
 
     Raises:
@@ -38,7 +40,7 @@ def translate_files(
             the files that could not be.
     """
     targets = plan(inputs, out)
-    translator = Translator.load(checkpoint, device)
+    translator = Translator.load(checkpoint, device, fast=fast)
     make_folder(out)
     problems = []
     for target, source in track(targets.items(), "Translating", disable=not sys.stdout.isatty()):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.translator import Translator, batches, pad_to_multiple
+from pix2pix_ilm.training.runs import load_generator
 
 
 def label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -15,11 +16,13 @@ def label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.n
 
 
 def test_a_translation_is_the_generators_output(make_checkpoint):
-    translator = Translator.load(make_checkpoint(), "cpu")
+    folder = make_checkpoint()
+    generator, _ = load_generator(folder)
     label = label_map(32, 64)
     with torch.no_grad():
-        expected = to_uint8(translator.generator(to_unit(torch.from_numpy(label)[None])))[0]
-    assert np.array_equal(translator([label])[0], expected.numpy())
+        expected = to_uint8(generator(to_unit(torch.from_numpy(label)[None])))[0]
+    difference = Translator.load(folder, "cpu")([label])[0].astype(int) - expected.numpy()
+    assert np.abs(difference).max() <= 1  # a rounding of other kernels
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 33), (32, 32), (50, 7), (100, 130)])

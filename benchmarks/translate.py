@@ -1,0 +1,124 @@
+"""Time to translate one label map: the plain network against the Translator's, in one run.
+
+The variants take turns; ratios of their medians are what to read on a shared machine.
+
+    python benchmarks/translate.py --ngf 64
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import NormName
+from pix2pix_ilm.serving.inference import Prepared, fast_dtype
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure translating with random weights."""
+
+    ngf: int = 64
+    """Width of the generator's first layer."""
+    image_size: Literal[64, 128, 256, 512] = 256
+    batch_size: int = 1
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    norms: tuple[NormName, ...] = ("in", "ilm-in")
+    rounds: int = 15
+    """How often each variant takes its turn."""
+
+
+def main(options: Options) -> None:
+    Console().print(table(measure(options)))
+
+
+@torch.inference_mode()
+def measure(options: Options) -> dict[str, Any]:
+    """Milliseconds of every turn, and the largest difference from the plain photo."""
+    device = pick_device(options.device)
+    shape = (options.batch_size, 3, options.image_size, options.image_size)
+    label = torch.rand(shape, device=device) * 2 - 1
+    variants = {
+        f"{norm} {name}": network
+        for norm in options.norms
+        for name, network in networks(options, norm, device).items()
+    }
+    photos = {name: network(label) for name, network in variants.items()}
+    turns: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(options.rounds):
+        for name, network in variants.items():
+            turns[name].append(milliseconds(network, label))
+    return {
+        "title": f"translating, ngf {options.ngf}, {options.image_size}x{options.image_size}, "
+        f"batch {options.batch_size}, {device.type}, {torch.get_num_threads()} threads",
+        "batch_size": options.batch_size,
+        "variants": {
+            name: {
+                "milliseconds": turns[name],
+                "difference": (photos[name] - photos[plain_of(name)]).abs().max().item(),
+                "against": plain_of(name),
+            }
+            for name in variants
+        },
+    }
+
+
+def networks(
+    options: Options, norm: NormName, device: torch.device
+) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+    """The plain network, and what the Translator makes of it."""
+    torch.manual_seed(0)
+    depth = options.image_size.bit_length() - 1
+    generator = UNetGenerator(GeneratorConfig(ngf=options.ngf, depth=depth, norm=norm)).eval()
+    made = {
+        "plain": generator.to(device),
+        "Translator": Prepared(generator, device, fast=False),
+    }
+    if fast_dtype(device):
+        made["Translator, fast"] = Prepared(generator, device, fast=True)
+    return made
+
+
+def plain_of(name: str) -> str:
+    return f"{name.split()[0]} plain"
+
+
+def milliseconds(network: Callable[[torch.Tensor], torch.Tensor], label: torch.Tensor) -> float:
+    """Time of one translation."""
+    start = time.perf_counter()
+    network(label)
+    if label.is_cuda:
+        torch.cuda.synchronize()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def table(found: dict[str, Any]) -> Table:
+    """Medians, spread, ratio to the plain network."""
+    shown = Table(title=found["title"])
+    columns = ("variant", "ms (median)", "min to max", "images/s", "speed-up", "difference")
+    for column in columns:
+        shown.add_column(column, justify="left" if column == "variant" else "right")
+    medians = {n: statistics.median(v["milliseconds"]) for n, v in found["variants"].items()}
+    for name, variant in found["variants"].items():
+        turns = variant["milliseconds"]
+        shown.add_row(
+            name,
+            f"{medians[name]:.1f}",
+            f"{min(turns):.1f} to {max(turns):.1f}",
+            f"{1e3 * found['batch_size'] / medians[name]:.1f}",
+            f"{medians[variant['against']] / medians[name]:.2f}",
+            f"{variant['difference']:.1e}",
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
