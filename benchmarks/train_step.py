@@ -1,4 +1,4 @@
-"""Time of one training step: IN against ILM+IN, eager against compiled, in one run.
+"""Time of one training step: ours against the plain recipe, IN against ILM+IN, in one run.
 
 The variants take turns, so that noise of a shared machine meets all of them alike; ratios of
 their medians are what to read, absolute times only on a machine that does nothing else.
@@ -7,37 +7,57 @@ their medians are what to read, absolute times only on a machine that does nothi
 """
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import tyro
+from accelerate.state import AcceleratorState
+from PIL import Image
+from plain_recipe import Recipe
 from rich.console import Console
 from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
 
+from pix2pix_ilm.data.cache import load_pairs
+from pix2pix_ilm.data.pairs import find_pairs
+from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.setup import build_networks, make_accelerator
-from pix2pix_ilm.training.step import train_step
+from pix2pix_ilm.training.config import Precision, StepMode, TrainConfig
+from pix2pix_ilm.training.loop import Session
+from pix2pix_ilm.training.setup import make_accelerator
+
+PAIRS = 20
+MATMUL = 2048
+Step = Callable[[], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure one training step of pix2pix."""
+    """Measure one training step of pix2pix: both networks, everything included."""
 
     ngf: int = 64
     """Width of both networks' first layers."""
     image_size: Literal[64, 128, 256, 512] = 256
     batch_size: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
-    """Normalisation of both networks."""
-    modes: tuple[Literal["eager", "compile"], ...] = ("eager", "compile")
+    """Normalisation of both networks of ours."""
+    modes: tuple[StepMode, ...] = ("auto",)
+    """--accelerate-step of ours."""
+    plain: tuple[Literal["in", "bn"], ...] = ("in",)
+    """Normalisation of the plain recipe's networks."""
+    workers: int = 2
+    """Processes of the plain recipe's DataLoader."""
     rounds: int = 7
     """How often each variant takes its turn."""
     steps: int = 3
@@ -45,21 +65,78 @@ class Options:
 
 
 def main(options: Options) -> None:
-    variants = {
-        f"{norm} {mode}": prepare(options, norm, mode)
-        for mode in options.modes
-        for norm in options.norms
+    Console().print(table(measure(options)))
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Milliseconds a step in every turn of every variant; what was refused, and why."""
+    device = pick_device(options.device)
+    AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier, other precision
+    torch.set_flush_denormal(True)
+    with tempfile.TemporaryDirectory() as temporary:
+        data = draw_jpegs(Path(temporary), options.image_size)
+        variants: dict[str, Step] = {}
+        refused: dict[str, str] = {}
+        for norm in options.plain:
+            variants[f"plain {norm}"] = plain_step(options, data, norm, device)
+        for mode in options.modes:
+            for norm in options.norms:
+                try:
+                    variants[f"{norm} {mode}"] = our_step(options, data, norm, mode)
+                except UserError as error:
+                    refused[f"{norm} {mode}"] = str(error)
+        operations = {name: flops(step) for name, step in variants.items() if "graph" not in name}
+        for step in variants.values():
+            time_turn(step, 5)  # a CUDA graph is captured in the fourth
+        turns: dict[str, list[float]] = {name: [] for name in variants}
+        peaks: list[float] = []
+        for _ in range(options.rounds):
+            for name, step in variants.items():
+                turns[name].append(1e3 * time_turn(step, options.steps))
+            peaks.append(matmul_flops(device, options.precision))
+    machine = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+    return {
+        "title": f"training step, ngf {options.ngf}, {options.image_size}x{options.image_size}, "
+        f"batch {options.batch_size}, {options.precision}, {machine}, "
+        f"{torch.get_num_threads()} threads",
+        "batch_size": options.batch_size,
+        "milliseconds": turns,
+        "flops": operations,
+        "matmul_flops_per_s": statistics.median(peaks),
+        "refused": refused,
+        "gpu_bytes": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, step in variants.items():
-            seconds[name].append(time_turn(step, options.steps))
-    Console().print(table(options, seconds))
 
 
-def prepare(options: Options, norm: NormName, mode: Literal["eager", "compile"]) -> Callable:
-    """A function that runs one warmed-up step on a fixed batch."""
+def draw_jpegs(folder: Path, size: int) -> Path:
+    """Drawn facades as side-by-side JPEGs, as CMP Facades comes."""
+    synthesize(folder / "drawn", PAIRS, size)
+    (folder / "jpeg" / "train").mkdir(parents=True)
+    for path in (folder / "drawn" / "train").iterdir():
+        Image.open(path).save(folder / "jpeg" / "train" / f"{path.stem}.jpg", quality=90)
+    return folder / "jpeg"
+
+
+def plain_step(
+    options: Options, data: Path, norm: Literal["in", "bn"], device: torch.device
+) -> Step:
+    recipe = Recipe(
+        data / "train",
+        ngf=options.ngf,
+        size=options.image_size,
+        batch_size=options.batch_size,
+        norm=norm,
+        device=device,
+        bf16=options.precision == "bf16",
+        workers=options.workers,
+    )
+    return recipe.step
+
+
+def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> Step:
+    """The training loop's own step: pairs in memory, jitter, both updates, losses left there."""
     config = TrainConfig(
+        data=str(data),
         image_size=options.image_size,
         batch_size=options.batch_size,
         generator=GeneratorConfig(ngf=options.ngf, norm=norm),
@@ -67,22 +144,30 @@ def prepare(options: Options, norm: NormName, mode: Literal["eager", "compile"])
         precision=options.precision,
         device=options.device,
         accelerate_step=mode,
+        epochs=10**6,
+        tracker="none",
     )
     accelerator = make_accelerator(config)
-    networks = build_networks(config, accelerator)
-    shape = (options.batch_size, 3, options.image_size, options.image_size)
-    label, photo = (torch.rand(shape, device=accelerator.device) * 2 - 1 for _ in range(2))
+    pairs = load_pairs(
+        find_pairs(data, "train"),
+        config.stored_size,
+        direction=config.direction,
+        cache=data / "cache",
+    )
+    session = Session(config, data, accelerator, pairs, pairs)
+    session.update = session.accelerated(print)
+    steps = iter(range(10**9))
+    return lambda: session.step(next(steps))
 
-    def step() -> None:
-        train_step(
-            networks, label, photo, gan_loss="bce", l1_weight=100, backward=accelerator.backward
-        )
 
-    time_turn(step, 3)
-    return step
+def flops(step: Step) -> int:
+    """Floating-point operations of one step's convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
 
 
-def time_turn(step: Callable[[], None], steps: int) -> float:
+def time_turn(step: Step, steps: int) -> float:
     """Seconds per step over a few steps in a row."""
     start = time.perf_counter()
     for _ in range(steps):
@@ -92,21 +177,45 @@ def time_turn(step: Callable[[], None], steps: int) -> float:
     return (time.perf_counter() - start) / steps
 
 
-def table(options: Options, seconds: dict[str, list[float]]) -> Table:
-    """Medians, spread, and ratio to the first variant."""
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    shown = Table(
-        title=f"ngf {options.ngf}, {options.image_size}x{options.image_size}, batch "
-        f"{options.batch_size}, {options.precision}, {machine}, {torch.get_num_threads()} threads"
-    )
-    for column in ("variant", "ms a step (median)", "min to max", "ratio"):
+def matmul_flops(device: torch.device, precision: Precision) -> float:
+    """Operations per second of a large matrix product: what this machine can do."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    matrix = torch.randn(MATMUL, MATMUL, device=device, dtype=dtype)
+    return 2 * MATMUL**3 / time_turn(lambda: matrix @ matrix, 3)
+
+
+def table(found: dict[str, Any]) -> Table:
+    """Medians, spread, ratio to the first variant, share of what the machine can do."""
+    shown = Table(title=found["title"])
+    columns = ("variant", "ms a step", "min to max", "ratio", "images/s", "of a matmul's rate")
+    for column in columns:
         shown.add_column(column, justify="left" if column == "variant" else "right")
-    first = statistics.median(next(iter(seconds.values())))
-    for name, turns in seconds.items():
-        median = statistics.median(turns)
-        spread = f"{min(turns) * 1e3:.0f} to {max(turns) * 1e3:.0f}"
-        shown.add_row(name, f"{median * 1e3:.1f}", spread, f"{median / first:.3f}")
+    for row in rows(found):
+        shown.add_row(*row)
+    if found["refused"]:
+        shown.caption = "\n".join(f"{name}: {why}" for name, why in found["refused"].items())
     return shown
+
+
+def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The table's cells."""
+    medians = {name: statistics.median(turns) for name, turns in found["milliseconds"].items()}
+    first = next(iter(medians.values()))
+    counted = next(iter(found["flops"].values()), 0)
+    made = []
+    for name, turns in found["milliseconds"].items():
+        rate = found["flops"].get(name, counted) / (1e-3 * medians[name])
+        made.append(
+            (
+                name,
+                f"{medians[name]:.1f}",
+                f"{min(turns):.1f} to {max(turns):.1f}",
+                f"{medians[name] / first:.3f}",
+                f"{1e3 * found['batch_size'] / medians[name]:.1f}",
+                f"{rate / found['matmul_flops_per_s']:.0%}",
+            )
+        )
+    return made
 
 
 if __name__ == "__main__":
