@@ -78,6 +78,8 @@ class Painter:
         self.root = page.locator("#painter")
         self.canvas = self.root.locator("canvas")
         expect(self.root.get_by_role("status")).not_to_be_empty()  # its script has run
+        self.canvas.hover()  # waits until nothing that Gradio shows while loading covers it
+        page.mouse.move(0, 0)
 
     def label(self) -> np.ndarray:
         return from_data_url(self.canvas.evaluate("canvas => canvas.toDataURL()"))
@@ -93,7 +95,6 @@ class Painter:
         return box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale
 
     def drag(self, *points: tuple[int, int], button: str = "left") -> None:
-        self.canvas.hover(trial=True)  # waits until the page no longer moves it
         self.page.mouse.move(*self.at(*points[0]))
         self.page.mouse.down(button=button)
         for point in points[1:]:
@@ -125,12 +126,13 @@ class Painter:
         assert len(self.app.received) == count
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app():
+    """Of each test its own: what an earlier one sent may still arrive."""
     return App()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(app, serve):
     return serve(app.blocks)
 
@@ -138,7 +140,6 @@ def url(app, serve):
 @pytest.fixture
 def open_painter(app, url, new_page):
     def start(query: str = "", **settings) -> Painter:
-        app.received.clear()
         return Painter(new_page(url + query, **settings), app)
 
     return start

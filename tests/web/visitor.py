@@ -31,6 +31,8 @@ class Visitor:
         self.note = page.locator("#note")
         self.toasts = page.get_by_test_id("toast-text")
         expect(page.locator("#canvas").get_by_role("status")).not_to_be_empty()  # its script ran
+        self.canvas.hover()  # waits until nothing that Gradio shows while loading covers it
+        page.mouse.move(0, 0)
 
     def label(self) -> np.ndarray:
         """What is painted."""
