@@ -112,7 +112,7 @@ class Translate:
 
     inputs: Positional[tuple[Path, ...]]
     """Images, or folders of images."""
-    checkpoint: Path
+    checkpoint: Path = Path("checkpoints/facades-ilm")
     """Folder of the trained model, such as checkpoints/NAME."""
     out: Path = Path("outputs")
     """Folder for the photos: PNG files with the inputs' names."""
