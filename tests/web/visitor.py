@@ -31,8 +31,6 @@ class Visitor:
         self.note = page.locator("#note")
         self.toasts = page.get_by_test_id("toast-text")
         expect(page.locator("#canvas").get_by_role("status")).not_to_be_empty()  # its script ran
-        self.canvas.hover()  # waits until nothing that Gradio shows while loading covers it
-        page.mouse.move(0, 0)
 
     def label(self) -> np.ndarray:
         """What is painted."""
@@ -45,6 +43,7 @@ class Visitor:
         return box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale
 
     def drag(self, *points: tuple[int, int]) -> None:
+        self.canvas.hover()  # waits until nothing that Gradio shows while loading covers it
         self.page.mouse.move(*self.at(*points[0]))
         self.page.mouse.down()
         for point in points[1:]:
