@@ -36,7 +36,7 @@ maps into photos, trained on {data}{steps} with pix2pix-ilm.
 ```python
 from pix2pix_ilm import Translator
 
-photo = Translator.load("OWNER/NAME")([label_map])[0]   # uint8 arrays (height, width, channels)
+photo = Translator.load("OWNER/NAME")([label_map])[0]  # uint8 arrays (height, width, channels)
 ```
 
 ## Data and papers
