@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.convolutions import DoublingConv, HalvingConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
 DropoutPlacement = Literal["original", "port"]
@@ -102,7 +103,7 @@ class UNetGenerator(nn.Module):
             self.encoder.append(
                 DownBlock(
                     nn.LeakyReLU(0.2) if level else nn.Identity(),
-                    nn.Conv2d(channels, width, 4, 2, 1, bias=config.has_bias),
+                    HalvingConv(channels, width, bias=config.has_bias),
                     self._norm(width) if normalised else nn.Identity(),
                 )
             )
@@ -113,13 +114,13 @@ class UNetGenerator(nn.Module):
         for block, width in enumerate(reversed(outer)):
             self.decoder.append(
                 UpBlock(
-                    nn.ConvTranspose2d(channels, width, 4, 2, 1, bias=config.has_bias),
+                    DoublingConv(channels, width, bias=config.has_bias),
                     self._norm(width),
                     nn.Dropout(config.dropout) if config.drops(block) else nn.Identity(),
                 )
             )
             channels = 2 * width  # the skip of the same size joins
-        self.head = nn.ConvTranspose2d(channels, config.out_channels, 4, 2, 1)
+        self.head = DoublingConv(channels, config.out_channels)
         self.apply(init_weights)
 
     def _norm(self, width: int) -> nn.Module:
