@@ -62,14 +62,27 @@ def discriminator_step(
     backward: Backward,
 ) -> Float[Tensor, ""]:
     """Teach the discriminator to tell the photo from the generator's output."""
-    real = networks.discriminator(label, photo)
-    fake = networks.discriminator(label, output.detach())
+    real, fake = judge_both(networks.discriminator, label, photo, output.detach())
     loss = discriminator_loss(real, fake, gan_loss)
 
     networks.discriminator_optimizer.zero_grad()
     backward(loss)
     networks.discriminator_optimizer.step()
     return loss.detach()
+
+
+def judge_both(
+    discriminator: nn.Module,
+    label: Float[Tensor, "b c1 h w"],
+    photo: Float[Tensor, "b c2 h w"],
+    output: Float[Tensor, "b c2 h w"],
+) -> tuple[Float[Tensor, "b 1 h2 w2"], Float[Tensor, "b 1 h2 w2"]]:
+    """Logits of the real and the fake pairs: as one batch, unless BatchNorm would mix them."""
+    if any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules()):
+        return discriminator(label, photo), discriminator(label, output)
+    logits = discriminator(torch.cat([label, label]), torch.cat([photo, output]))
+    real, fake = logits.chunk(2)
+    return real, fake
 
 
 def generator_step(

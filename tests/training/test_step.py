@@ -5,13 +5,14 @@ import torch
 
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.losses import adversarial_loss, discriminator_loss, l1_loss
 from pix2pix_ilm.training.step import Networks, train_step
 
 
-def small_networks(lr: float = 2e-4) -> Networks:
-    generator = UNetGenerator(GeneratorConfig(ngf=4, depth=5, norm="ilm-in", dropout=0))
-    discriminator = PatchDiscriminator(DiscriminatorConfig(ndf=4, norm="ilm-in"))
+def small_networks(lr: float = 2e-4, norm: NormName = "ilm-in") -> Networks:
+    generator = UNetGenerator(GeneratorConfig(ngf=4, depth=5, norm=norm, dropout=0))
+    discriminator = PatchDiscriminator(DiscriminatorConfig(ndf=4, norm=norm))
     optimizers = (torch.optim.SGD(n.parameters(), lr) for n in (generator, discriminator))
     return Networks(generator.double(), discriminator.double(), *optimizers)
 
@@ -21,11 +22,14 @@ def batch():
     return torch.rand(2, 2, 3, 32, 32, dtype=torch.float64).mul(2).sub(1).unbind()
 
 
-@pytest.mark.parametrize("gan_loss", ["bce", "least-squares", "hinge"])
-def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(batch, gan_loss):
+@pytest.mark.parametrize(
+    ("gan_loss", "norm"),
+    [("bce", "ilm-in"), ("least-squares", "ilm-in"), ("hinge", "ilm-in"), ("bce", "bn")],
+)
+def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(batch, gan_loss, norm):
     """The recipe again, written with plain gradients instead of optimisers."""
     lr, (label, photo) = 1e-2, batch
-    networks = small_networks(lr)
+    networks = small_networks(lr, norm)
     generator, discriminator = map(copy.deepcopy, (networks.generator, networks.discriminator))
     losses = train_step(networks, label, photo, gan_loss=gan_loss, l1_weight=10)
 
