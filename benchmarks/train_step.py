@@ -87,7 +87,7 @@ def measure(options: Options) -> dict[str, Any]:
                     refused[f"{norm} {mode}"] = str(error)
         operations = {name: flops(step) for name, step in variants.items() if "graph" not in name}
         for step in variants.values():
-            time_turn(step, 5)  # a CUDA graph is captured in the fourth
+            time_turn(step, 4)  # a CUDA graph is captured in the fourth
         turns: dict[str, list[float]] = {name: [] for name in variants}
         peaks: list[float] = []
         for _ in range(options.rounds):
@@ -168,7 +168,10 @@ def flops(step: Step) -> int:
 
 
 def time_turn(step: Step, steps: int) -> float:
-    """Seconds per step over a few steps in a row."""
+    """Seconds per step over a few steps in a row, after one in which the turn before dies away."""
+    step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     start = time.perf_counter()
     for _ in range(steps):
         step()
