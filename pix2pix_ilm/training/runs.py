@@ -132,7 +132,7 @@ def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> No
     """Write all that resuming needs in one file, and the generator for everybody else.
 
     Raises:
-        UserError: the disk is full or the like; the last save is intact.
+        UserError: the disk is full or the like; what resuming needs of the last save is intact.
     """
     export_generator(folder, networks.generator, step, config)
     state = {name: part.state_dict() for name, part in vars(networks).items()} | {"step": step}

@@ -59,7 +59,7 @@ def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
 def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing):
     networks = trained_networks()
     runs.save(tmp_path, networks, 1, CONFIG)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    files, state = {path.name for path in tmp_path.iterdir()}, (tmp_path / runs.STATE).read_bytes()
 
     def no_space(*_arguments):
         if failing == "write":
@@ -69,7 +69,11 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
     monkeypatch.setattr(torch, "save", no_space)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be written .*intact"):
         runs.save(tmp_path, trained_networks(), 2, CONFIG)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == files
+    unchanged = (tmp_path / runs.STATE).read_bytes() == state  # no diff of megabytes
+    assert unchanged
+    assert runs.restore(tmp_path, trained_networks()) == 1
+    runs.load_generator(tmp_path)  # whole, whichever save it is of
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
