@@ -124,6 +124,13 @@ class Translate:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: the fastest that is there."""
 
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise UserError(
+                "translate: expected label maps, or folders of them, found none; "
+                "see 'pix2pix-ilm translate --help'"
+            )
+
 
 def translate(prog: str, arguments: list[str]) -> None:
     """Translate images with a trained model."""

@@ -212,11 +212,15 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["evaluate", "a", "a"], "evaluate: a checkpoint was given twice"),
         (["evaluate", "a", "--samples", "2"], "--samples: without --dropout"),
         (["evaluate", "--outputs", "x", "--targets", "y"], "x: no such folder"),
+        (["translate"], "translate: expected label maps, or folders of them, found none"),
         (["translate", "x.png", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
         (["demo", "--port", "70000"], "--port: expected 1 to 65535, found 70000"),
         (["import-weights", "x.pth", "--out", "y"], "x.pth: no such file"),
         (["export", "nowhere", "--out", "x.onnx"], "nowhere: not a checkpoint"),
-        (["export", "nowhere", "--out", "x", "--size", "256"], "for ONNX only"),
+        (
+            ["export", "nowhere", "--out", "x", "--size", "256"],
+            "--size, --dynamic-size: for ONNX only",
+        ),
         (["data", "check", "nowhere"], "nowhere: no such folder"),
         (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),
         (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),
@@ -233,7 +237,7 @@ def test_mistakes_get_one_line_and_code_2(arguments, message, capsys, tmp_path, 
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["trian"], ["train"], ["train", "facades", "--generator.norm", "batch"], ["translate"]],
+    [[], ["trian"], ["train"], ["train", "facades", "--generator.norm", "batch"]],
 )
 def test_what_cannot_be_parsed_is_explained_with_code_2(arguments, capsys):
     assert run(*arguments) == 2
