@@ -51,5 +51,6 @@ class DoublingConv(nn.ConvTranspose2d):
 
 
 def few_windows(x: Tensor, windows: int) -> bool:
-    """Whether so many windows are better multiplied than convolved."""
-    return x.device.type == "cpu" and windows <= FEW and not torch.compiler.is_compiling()
+    """Whether so many windows are better multiplied than convolved; the gain is the gradients'."""
+    training = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return training and x.device.type == "cpu" and windows <= FEW

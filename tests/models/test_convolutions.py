@@ -47,6 +47,10 @@ def test_only_few_windows_are_multiplied(kind, monkeypatch):
             layer(torch.zeros(batch, 3, size, size))
     assert multiplied
     assert max(multiplied) == convolutions.FEW
+    multiplied.clear()
+    with torch.no_grad():
+        layer(torch.zeros(1, 3, 2, 2))
+    assert not multiplied
 
 
 @KINDS
