@@ -39,7 +39,7 @@ def pool_moments(
         means = mean.unflatten(1, (num_groups, channels))
         between, mean = torch.var_mean(means, dim=2, correction=0)
         var = var.unflatten(1, (num_groups, channels)).mean(dim=2) + between
-    return mean, var * unbiasing(channels * pixels, correction)
+    return mean, var * unbiasing(channels * pixels, correction) if correction else var
 
 
 def standardize_and_rescale(
@@ -61,12 +61,16 @@ def standardize_and_rescale(
         # Each instance has its own weights: to the kernel, their channels stand side by side.
         # It divides by the biased deviation, so what unbiases it goes into eps and omega.
         factor = unbiasing(channels // num_groups * height * width, correction)
-        weight, bias = (omega / math.sqrt(factor)).flatten(), beta.flatten()
+        weight = (omega / math.sqrt(factor) if correction else omega).flatten()
         # (One image is so already; a view of it would hide a channels_last layout.)
         side_by_side = x if batch == 1 else x.view(1, batch * channels, height, width)
         dtype = precise_dtype(x)
         rescaled = torch.group_norm(
-            side_by_side, batch * num_groups, weight.to(dtype), bias.to(dtype), eps / factor
+            side_by_side,
+            batch * num_groups,
+            weight.to(dtype),
+            beta.flatten().to(dtype),
+            eps / factor,
         )
         return rescaled if batch == 1 else rescaled.view(x.shape)
     mean, var = pool_moments(*moments, num_groups, height * width, correction)
@@ -82,7 +86,8 @@ class NativeMoments(torch.autograd.Function):
     @staticmethod
     def forward(x: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
         batch, channels, height, width = x.shape
-        weight = x.new_ones(channels, dtype=precise_dtype(x))  # keeps the moments as precise
+        dtype = precise_dtype(x)  # that of a weight is the moments', too
+        weight = None if x.dtype == dtype else x.new_ones(channels, dtype=dtype)
         _, mean, deviation = torch.native_group_norm(
             x, weight, None, batch, channels, height * width, channels, 0.0
         )
