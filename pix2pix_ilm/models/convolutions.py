@@ -20,17 +20,14 @@ class HalvingConv(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, 4, 2, 1, bias=bias)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        batch, _, height, width = x.shape
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        batch, _, height, width = input.shape
         halved = (height // 2, width // 2)
-        if not few_windows(x, batch * halved[0] * halved[1]):
-            return super().forward(x)
-        windows = F.unfold(x, 4, padding=1, stride=2).transpose(1, 2)
-        return (
-            F.linear(windows, self.weight.flatten(1), self.bias)
-            .transpose(1, 2)
-            .unflatten(2, halved)
-        )
+        if not few_windows(input, batch * halved[0] * halved[1]):
+            return super().forward(input)
+        windows = F.unfold(input, 4, padding=1, stride=2).transpose(1, 2)
+        convolved = F.linear(windows, self.weight.flatten(1), self.bias)
+        return convolved.transpose(1, 2).unflatten(2, halved)
 
 
 class DoublingConv(nn.ConvTranspose2d):
@@ -40,12 +37,12 @@ class DoublingConv(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, 4, 2, 1, bias=bias)
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], output_size: list[int] | None = None
+        self, input: Float[Tensor, "b c h w"], output_size: list[int] | None = None
     ) -> Float[Tensor, "b c2 h2 w2"]:
-        batch, _, height, width = x.shape
-        if not few_windows(x, batch * height * width):
-            return super().forward(x, output_size)
-        windows = F.linear(x.flatten(2).transpose(1, 2), self.weight.flatten(1).t())
+        batch, _, height, width = input.shape
+        if output_size or not few_windows(input, batch * height * width):
+            return super().forward(input, output_size)
+        windows = F.linear(input.flatten(2).transpose(1, 2), self.weight.flatten(1).t())
         doubled = F.fold(windows.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
         return doubled if self.bias is None else doubled + self.bias[:, None, None].to(doubled)
 
