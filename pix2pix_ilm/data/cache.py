@@ -6,34 +6,28 @@ data set's own folder is never written to. An entry whose files are not as they 
 made again. Deleting the cache is always safe.
 """
 
-import hashlib
 import json
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from filelock import FileLock
 from jaxtyping import UInt8
 from platformdirs import user_cache_path
-from rich.progress import track
 from torch import Tensor
 
+from pix2pix_ilm.data.digest import digest_files
 from pix2pix_ilm.data.images import resize
-from pix2pix_ilm.data.pairs import Direction, Pair, listing
+from pix2pix_ilm.data.pairs import Direction, Pair
+from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import read_bytes
 
 FORMAT = 1
 SIDES = ("a.npy", "b.npy")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -81,15 +75,16 @@ def load_pairs(
     """
     a_to_b = direction == "AtoB"
     channels = (label_channels, photo_channels) if a_to_b else (photo_channels, label_channels)
-    digest = digest_files(pairs)
-    entry = (cache or default_cache()) / entry_name(digest, size, channels)
+    folder = cache or default_cache()
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = digest_files(pairs, folder)
+        entry = folder / entry_name(digest, size, channels)
         with FileLock(entry.with_suffix(".lock")):
             if not is_intact(entry, digest):
                 write_entry(entry, pairs, size, channels, digest)
     except OSError as error:
-        raise UserError(f"{entry.parent}: the cache cannot be written ({error})") from None
+        raise UserError(f"{folder}: the cache cannot be written ({error})") from None
     a, b = (torch.from_numpy(np.load(entry / side, mmap_mode="c")) for side in SIDES)
     label, photo = (a, b) if a_to_b else (b, a)
     return PairedImages(tuple(pair.name for pair in pairs), label, photo, digest)
@@ -99,16 +94,6 @@ def default_cache() -> Path:
     """The user's cache folder for this program, or the one that PIX2PIX_ILM_CACHE names."""
     named = os.environ.get("PIX2PIX_ILM_CACHE")
     return Path(named) if named else user_cache_path("pix2pix-ilm")
-
-
-def digest_files(pairs: Sequence[Pair]) -> str:
-    """SHA-256 over the names and contents of all files, in order."""
-
-    def digest(pair: Pair) -> bytes:
-        contents = b"".join(hashlib.sha256(read_bytes(path)).digest() for path in pair.files)
-        return os.fsencode(pair.name) + b"\0" + contents
-
-    return hashlib.sha256(b"".join(all_or_listing(digest, pairs))).hexdigest()
 
 
 def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
@@ -174,35 +159,3 @@ def expect_space(folder: Path, needed: int) -> None:
             f"{folder.parent}: the cache needs {needed >> 20} MiB, found {free >> 20} MiB free; "
             "PIX2PIX_ILM_CACHE can name another folder"
         )
-
-
-def all_or_listing(
-    work: Callable[[Item], Result], items: Sequence[Item], task: str | None = None
-) -> list[Result]:
-    """Work on all items in parallel; one UserError lists those that failed with one.
-
-    ``task`` names the progress bar, which only a terminal shows.
-    """
-
-    def attempt(item: Item) -> Result | UserError:
-        try:
-            return work(item)
-        except UserError as error:
-            return error
-
-    hidden = task is None or not sys.stdout.isatty()
-    attempts = in_parallel(attempt, items)
-    results = list(track(attempts, task or "", len(items), transient=True, disable=hidden))
-    problems = [result for result in results if isinstance(result, UserError)]
-    if problems:
-        raise UserError(listing("these images cannot be used", problems))
-    return [result for result in results if not isinstance(result, UserError)]
-
-
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items, from as many threads as decoding can use."""
-    pool = ThreadPoolExecutor()
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-from pix2pix_ilm.data.cache import in_parallel
 from pix2pix_ilm.data.facades import MANIFEST, manifest
 from pix2pix_ilm.data.pairs import (
     SPLITS,
@@ -12,6 +11,7 @@ from pix2pix_ilm.data.pairs import (
     list_splits,
     listing,
 )
+from pix2pix_ilm.data.parallel import in_parallel
 from pix2pix_ilm.errors import UserError
 
 

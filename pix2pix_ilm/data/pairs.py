@@ -125,7 +125,8 @@ def pairs_in(folders: tuple[Path, ...]) -> list[Pair]:
     for folder in folders:
         if not is_folder(folder):
             raise UserError(f"{folder}: no such folder; expected the partners of the other folder")
-    a, b = by_stem(folders[0]), by_stem(folders[-1])
+    a, *others = map(by_stem, folders)
+    b = others[0] if others else a  # side by side
     if not a and not b:
         raise UserError(f"{folders[0]}: no images found; expected {', '.join(SUFFIXES)}")
     unpaired = [a[name] for name in a if name not in b] + [b[name] for name in b if name not in a]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pix2pix_ilm.data import cache
-from pix2pix_ilm.data.cache import PairedImages, all_or_listing, default_cache, load_pairs
+from pix2pix_ilm.data.cache import PairedImages, default_cache, load_pairs
 from pix2pix_ilm.data.images import resize
 from pix2pix_ilm.data.pairs import Direction, Pair, find_pairs
 from pix2pix_ilm.errors import UserError
@@ -333,22 +333,6 @@ def test_a_full_disk_is_one_error_and_not_a_crash(root, store, monkeypatch):
     assert entries(store) == []
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage(needed))
     assert len(load(root, store)) == COUNT
-
-
-def test_work_in_parallel_keeps_the_order():
-    def work(item):
-        time.sleep(0.002 * (item % 3))
-        return item * item
-
-    assert all_or_listing(work, range(20)) == [item * item for item in range(20)]
-
-
-def test_only_mistakes_of_people_are_listed():
-    def work(item):
-        raise ZeroDivisionError(item)
-
-    with pytest.raises(ZeroDivisionError):
-        all_or_listing(work, range(3))
 
 
 def test_threads_that_start_at_once_decode_once(root, store, decodings):
