@@ -42,7 +42,7 @@ BENCHMARKS: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Run all benchmarks, or make tables of what they found."""
+    """Run all benchmarks, make tables of what they found, or both."""
 
     out: Path | None = None
     """The JSON file to write."""
@@ -51,17 +51,17 @@ class Options:
     only: tuple[str, ...] = tuple(BENCHMARKS)
     """Which benchmarks."""
     tables: tuple[Path, ...] = ()
-    """Instead: JSON files whose figures go into docs/performance.md; later ones come last."""
+    """JSON files whose figures go into docs/performance.md; later ones come last."""
     document: Path = DOCUMENT
     """The Markdown file that receives the tables."""
 
 
 def main(options: Options) -> None:
+    if options.out:
+        run(options, options.out)
     if options.tables:
         files = [json.loads(file.read_text()) for file in options.tables]
         fill_in(options.document, [entry for file in files for entry in file["benchmarks"]])
-    if options.out:
-        run(options, options.out)
 
 
 def run(options: Options, out: Path) -> None:
@@ -95,7 +95,7 @@ def plan(*, quick: bool) -> Iterator[tuple[str, Any]]:
         if quick
         else data_scale.Options(pairs=(500, 5_000) if cuda else (500, 5_000, 50_000)),
     )
-    yield "startup", startup.Options(rounds=1 if quick else 5)
+    yield "startup", startup.Options(rounds=1, warm_ups=0) if quick else startup.Options()
 
 
 def cpu_steps() -> Iterator[train_step.Options]:

@@ -27,7 +27,9 @@ class Options:
     """Measure the start of commands."""
 
     rounds: int = 5
-    """How often each is started, after once to warm up."""
+    """How often each is started and measured."""
+    warm_ups: int = 1
+    """How often before that, unmeasured."""
 
 
 def main(options: Options) -> None:
@@ -37,8 +39,9 @@ def main(options: Options) -> None:
 def measure(options: Options) -> dict[str, Any]:
     """Seconds of every start."""
     measured = {"--help": help_seconds, "train quick, to its first step": first_step_seconds}
+    times = options.warm_ups + options.rounds
     return {
-        name: [work() for _ in range(options.rounds + 1)][1:] for name, work in measured.items()
+        name: [work() for _ in range(times)][options.warm_ups :] for name, work in measured.items()
     }
 
 

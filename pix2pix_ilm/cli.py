@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen, rest = parser.parse_known_args(arguments)
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
+        leave_process_group()
     except UserError as error:
         say(f"error: {error}")
         sys.exit(2)
@@ -49,6 +50,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def leave_process_group() -> None:
+    """Part with torchrun's other processes, if there are any: left to its exit, one may abort."""
+    distributed = sys.modules.get("torch.distributed")  # loaded where processes could meet
+    if distributed and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def say(line: str) -> None:

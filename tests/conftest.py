@@ -42,10 +42,14 @@ def unchecked():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep the user's cache out of the tests, also in the processes that they start."""
+def _environment(tmp_path_factory):
+    """Keep the user's cache out of the tests, also in the processes that they start.
+
+    These have one thread each: beside other tests, more would spend their time waiting.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("OMP_NUM_THREADS", "1")
         yield
 
 

@@ -137,15 +137,18 @@ def test_evaluate_scores_images_of_any_program(drawn_pairs, capsys):
 
 
 @pytest.mark.slow
-def test_two_processes_evaluate_like_one(trained, drawn_pairs, tmp_path):
+def test_two_processes_evaluate_like_one(trained, drawn_pairs, tmp_path, capsys):
     arguments = [
-        "-m", "pix2pix_ilm", "evaluate", trained, "--data", drawn_pairs, "--split", "train[:5]",
+        "evaluate", trained, "--data", drawn_pairs, "--split", "train[:5]",
         "--device", "cpu", "--out",
     ]  # fmt: skip
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    both = [python(*arguments, tmp_path / "one"), python(*launcher, *arguments, tmp_path / "two")]
-    assert [done.returncode for done in both] == [0, 0], both[1].stderr
-    assert both[1].stdout.count("SSIM") == both[0].stdout.count("SSIM")  # one process prints
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "pix2pix_ilm"]
+    capsys.readouterr()
+    assert run(*arguments, tmp_path / "one") == 0
+    printed = capsys.readouterr().out
+    both = python(*launcher, *arguments, tmp_path / "two")
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.count("SSIM") == printed.count("SSIM")  # one process prints
     one, two = evaluated(tmp_path / "one"), evaluated(tmp_path / "two")
     assert one["protocol"] == two["protocol"]
     for here, there in zip(one["models"], two["models"], strict=True):

@@ -8,14 +8,12 @@ import pytest
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "run_all.py"
 
 
-def run(*arguments) -> None:
-    subprocess.run([sys.executable, PROGRAM, *map(str, arguments)], check=True)
-
-
 @pytest.mark.slow
 def test_all_benchmarks_run_and_become_tables(tmp_path):
     results, document = tmp_path / "results.json", tmp_path / "performance.md"
-    run("--quick", "--out", results)
+    document.write_text("before\n<!-- translate -->\nold\n<!-- end -->\nafter\n")
+    arguments = ["--quick", "--out", results, "--tables", results, "--document", document]
+    subprocess.run([sys.executable, PROGRAM, *arguments], check=True)
     found = json.loads(results.read_text())
     assert {entry["name"] for entry in found["benchmarks"]} == {
         "train_step", "translate", "data_scale", "startup",
@@ -25,8 +23,6 @@ def test_all_benchmarks_run_and_become_tables(tmp_path):
     assert step["flops"]["plain in"] == pytest.approx(step["flops"]["in auto"], rel=0.01)
     assert found["machine"]["cores"] > 0
 
-    document.write_text("before\n<!-- translate -->\nold\n<!-- end -->\nafter\n")
-    run("--tables", results, "--document", document)
     text = document.read_text()
     assert text.startswith("before\n<!-- translate -->\nTranslating, ngf 4")
     assert "| ilm-in Translator |" in text

@@ -1,16 +1,19 @@
-"""One process of a training in float64 without random crops, flips and dropout.
+"""Trainings in float64 without random crops, flips and dropout, one after the other.
 
-So two processes of batch 1 must do exactly what one of batch 2 does. Started by torchrun:
+So two processes of batch 1 must do exactly what one of batch 2 does. Several trainings share the
+start of their processes, which takes longer than they do. Started by torchrun:
 
-    torchrun --nproc-per-node 2 distributed_worker.py DATA CHECKPOINTS NORM EPOCHS [resume|die]
+    torchrun --nproc-per-node 2 distributed_worker.py DATA FOLDER:NORM:EPOCHS[:resume|:die]...
 """
 
 import os
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
+from pix2pix_ilm.cli import leave_process_group
 from pix2pix_ilm.data import augment
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
@@ -50,15 +53,27 @@ def dying(session, number):
     return step(session, number)
 
 
-def main(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") -> None:
+def to_double(pixels):
+    return to_unit(pixels).double()
+
+
+def train(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") -> None:
+    config = settings(data, checkpoints, norm, epochs)
+    with (
+        patch.object(augment, "to_unit", to_double),
+        patch.object(loop, "to_unit", to_double),
+        patch.object(loop.Session, "step", dying if how == "die" else step),
+    ):
+        loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)
+
+
+def main(data: str, *trainings: str) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    augment.to_unit = loop.to_unit = lambda pixels: to_unit(pixels).double()
-    config = settings(data, checkpoints, norm, epochs)
-    if how == "die":
-        loop.Session.step = dying
     try:
-        loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)
+        for training in trainings:
+            train(data, *training.split(":"))
+        leave_process_group()
     except UserError as error:
         sys.exit(str(error))
 

@@ -1,7 +1,6 @@
 """Several processes train like one: same losses, same weights, whoever resumes."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,22 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from training import distributed_worker
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.training import runs
 from pix2pix_ilm.training.loop import share_batch
 
-WORKER = Path(__file__).with_name("distributed_worker.py")
 pytestmark = pytest.mark.slow
 
 
-def work(processes: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Train in one process, or in several under torchrun."""
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-    command = [*(launcher if processes > 1 else []), WORKER, *arguments]
+def work_together(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Train in two processes under torchrun."""
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     return subprocess.run(
-        [sys.executable, *map(str, command)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, *launcher, distributed_worker.__file__, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -32,9 +29,14 @@ def work(processes: int, *arguments: object) -> subprocess.CompletedProcess[str]
     )
 
 
-def train(processes: int, *arguments: object) -> None:
-    done = work(processes, *arguments)
-    assert done.returncode == 0, done.stderr
+def work_alone(*arguments: object) -> None:
+    """Train in this process."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        distributed_worker.train(*map(str, arguments))
+    finally:
+        torch.set_default_dtype(before)
 
 
 def state_of(checkpoints: Path) -> dict:
@@ -53,14 +55,6 @@ def assert_equal_to_rounding(one: Path, other: Path) -> None:
         assert row == pytest.approx(other_row, rel=1e-7)
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory, drawn_pairs):
-    """Two epochs in one process with batches of two."""
-    checkpoints = tmp_path_factory.mktemp("alone")
-    train(1, drawn_pairs, checkpoints, "ilm-in", 2)
-    return checkpoints
-
-
 def prolong(checkpoints: Path) -> None:
     """Turn a run of one epoch into one of two that was stopped in the middle."""
     record = runs.open_run(checkpoints / "run")
@@ -68,29 +62,57 @@ def prolong(checkpoints: Path) -> None:
     runs.write_json(checkpoints / "run" / runs.RUN, replace(record, config=longer))
 
 
-def test_two_processes_of_batch_1_equal_one_of_batch_2(alone, drawn_pairs, tmp_path):
-    train(2, drawn_pairs, tmp_path, "ilm-in", 2)
-    assert_equal_to_rounding(tmp_path, alone)
-    assert runs.open_run(tmp_path / "run").processes == 2
-    samples = [len(list((folder / "run" / "samples").iterdir())) for folder in (tmp_path, alone)]
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, drawn_pairs):
+    """Two epochs in one process with batches of two."""
+    checkpoints = tmp_path_factory.mktemp("alone")
+    work_alone(drawn_pairs, checkpoints, "ilm-in", 2)
+    return checkpoints
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, drawn_pairs):
+    """Trainings in two processes: whole, first half, second half, and with BatchNorm."""
+    folders = {
+        name: tmp_path_factory.mktemp(name) for name in ("whole", "begun", "ended", "batch-norm")
+    }
+    work_alone(drawn_pairs, folders["ended"], "ilm-in", 1)
+    prolong(folders["ended"])
+    done = work_together(
+        drawn_pairs,
+        f"{folders['whole']}:ilm-in:2",
+        f"{folders['begun']}:ilm-in:1",
+        f"{folders['ended']}:ilm-in:2:resume",
+        f"{folders['batch-norm']}:bn:1",
+    )
+    assert done.returncode == 0, done.stderr
+    return folders
+
+
+def test_two_processes_of_batch_1_equal_one_of_batch_2(alone, together):
+    whole = together["whole"]
+    assert_equal_to_rounding(whole, alone)
+    assert runs.open_run(whole / "run").processes == 2
+    samples = [len(list((folder / "run" / "samples").iterdir())) for folder in (whole, alone)]
     assert samples == [2, 2]
 
 
-@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
-def test_a_run_of_some_processes_is_resumed_by_others(alone, drawn_pairs, tmp_path, first, then):
-    train(first, drawn_pairs, tmp_path, "ilm-in", 1)
-    prolong(tmp_path)
-    train(then, drawn_pairs, tmp_path, "ilm-in", 2, "resume")
-    assert_equal_to_rounding(tmp_path, alone)
+def test_a_run_of_one_process_is_resumed_by_two(alone, together):
+    assert_equal_to_rounding(together["ended"], alone)
 
 
-def test_batch_norm_trains_in_several_processes(drawn_pairs, tmp_path):
-    train(2, drawn_pairs, tmp_path, "bn", 1)
-    assert state_of(tmp_path)["step"] == 8
+def test_a_run_of_two_processes_is_resumed_by_one(alone, together, drawn_pairs):
+    prolong(together["begun"])
+    work_alone(drawn_pairs, together["begun"], "ilm-in", 2, "resume")
+    assert_equal_to_rounding(together["begun"], alone)
+
+
+def test_batch_norm_trains_in_several_processes(together):
+    assert state_of(together["batch-norm"])["step"] == 8
 
 
 def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_path):
-    done = work(2, drawn_pairs, tmp_path, "in", 2, "die")
+    done = work_together(drawn_pairs, f"{tmp_path}:in:2:die")
     assert done.returncode != 0
     assert "another process of this training ended" in done.stderr
 

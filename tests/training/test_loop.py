@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -194,32 +193,45 @@ def test_a_signal_saves_at_the_next_step(config, monkeypatch, number):
     assert_same_training(loop.resume(stop.value.folder), whole)
 
 
+RESUMED_AND_KILLED = """
+import multiprocessing, sys, time
+from pathlib import Path
+import torch
+from pix2pix_ilm.training import loop
+
+def resume(folder, begun):
+    step = loop.Session.step
+    def begin(self, number):
+        begun.set()
+        return step(self, number)
+    loop.Session.step = begin
+    loop.resume(folder)
+
+torch.set_num_threads(1)
+forked = multiprocessing.get_context("fork")  # with all that is imported here
+for moment in map(float, sys.argv[2:]):
+    begun = forked.Event()
+    process = forked.Process(target=resume, args=(Path(sys.argv[1]), begun))
+    process.start()
+    assert begun.wait(60)
+    time.sleep(moment)
+    process.kill()
+    process.join()
+"""
+
+
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(config):
     config = replace(config, epochs=20)
     whole = loop.train(replace(config, name="whole"))
-    script = (
-        "import sys; from pathlib import Path; from pix2pix_ilm.training import loop; "
-        "import torch; torch.set_num_threads(1); loop.resume(Path(sys.argv[1]))"
-    )
     folder = runs.create_folder(config)
     whole_record = runs.open_run(whole)
     runs.write_json(folder / runs.RUN, replace(whole_record, config=config))
     moments = np.random.default_rng().uniform(0, 1, 3)
-    for moment in moments:
-        killed = subprocess.Popen(
-            [sys.executable, "-c", script, folder],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert killed.stdout is not None
-        killed.stdout.readline()  # training has begun
-        time.sleep(moment)
-        killed.kill()
-        killed.stdout.close()
-        killed.wait()
-    resumed_from = state_of(folder)["step"] if (folder / runs.STATE).exists() else 0
-    assert_same_training(loop.resume(folder), whole), (moments, resumed_from)
+    program = [sys.executable, "-c", RESUMED_AND_KILLED, folder, *map(str, moments)]
+    print("killed", *moments, "seconds after the first step")
+    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
+    assert_same_training(loop.resume(folder), whole)
 
 
 def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch):
