@@ -229,7 +229,7 @@ def test_kills_at_random_moments_change_nothing(config):
     runs.write_json(folder / runs.RUN, replace(whole_record, config=config))
     moments = np.random.default_rng().uniform(0, 1, 3)
     program = [sys.executable, "-c", RESUMED_AND_KILLED, folder, *map(str, moments)]
-    print("killed", *moments, "seconds after the first step")
+    print("killed", *moments, "s after the first step")  # noqa: T201 (shown where it fails)
     subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
     assert_same_training(loop.resume(folder), whole)
 
