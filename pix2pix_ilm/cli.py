@@ -4,6 +4,7 @@ Every command imports what it needs when it runs, so that ``--help`` answers at 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pix2pix_ilm.training.config import TrainConfig
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+SPINS = "2000"  # as fast as GNU OpenMP's default where nothing else runs (docs/performance.md)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,6 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.__doc__, add_help=False)
     chosen, rest = parser.parse_known_args(arguments)
+    wait_asleep()
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
         leave_process_group()
@@ -50,6 +53,16 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def wait_asleep() -> None:
+    """Have threads that wait for work soon sleep, unless the environment says how they wait.
+
+    Those of GNU OpenMP, PyTorch's on Linux, else spin for milliseconds, which makes training many
+    times slower once another program wants a core. It must be said before PyTorch is loaded.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def leave_process_group() -> None:
