@@ -1,9 +1,8 @@
-"""Trainings in float64 without random crops, flips and dropout, one after the other.
+"""One process of a training in float64 without random crops, flips and dropout.
 
-So two processes of batch 1 must do exactly what one of batch 2 does. Several trainings share the
-start of their processes, which takes longer than they do. Started by torchrun:
+So two processes of batch 1 must do exactly what one of batch 2 does. Started by torchrun:
 
-    torchrun --nproc-per-node 2 distributed_worker.py DATA FOLDER:NORM:EPOCHS[:resume|:die]...
+    torchrun --nproc-per-node 2 distributed_worker.py DATA CHECKPOINTS NORM EPOCHS [resume|die]
 """
 
 import os
@@ -67,12 +66,11 @@ def train(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") ->
         loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)
 
 
-def main(data: str, *trainings: str) -> None:
+def main(*arguments: str) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     try:
-        for training in trainings:
-            train(data, *training.split(":"))
+        train(*arguments)
         leave_process_group()
     except UserError as error:
         sys.exit(str(error))

@@ -78,14 +78,14 @@ def together(tmp_path_factory, drawn_pairs):
     }
     work_alone(drawn_pairs, folders["ended"], "ilm-in", 1)
     prolong(folders["ended"])
-    done = work_together(
-        drawn_pairs,
-        f"{folders['whole']}:ilm-in:2",
-        f"{folders['begun']}:ilm-in:1",
-        f"{folders['ended']}:ilm-in:2:resume",
-        f"{folders['batch-norm']}:bn:1",
-    )
-    assert done.returncode == 0, done.stderr
+    for name, *training in (
+        ("whole", "ilm-in", 2),
+        ("begun", "ilm-in", 1),
+        ("ended", "ilm-in", 2, "resume"),
+        ("batch-norm", "bn", 1),
+    ):
+        done = work_together(drawn_pairs, folders[name], *training)
+        assert done.returncode == 0, done.stderr
     return folders
 
 
@@ -112,7 +112,7 @@ def test_batch_norm_trains_in_several_processes(together):
 
 
 def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_path):
-    done = work_together(drawn_pairs, f"{tmp_path}:in:2:die")
+    done = work_together(drawn_pairs, tmp_path, "in", 2, "die")
     assert done.returncode != 0
     assert "another process of this training ended" in done.stderr
 
