@@ -21,7 +21,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.data.synthetic.dataset import synthesize
 
 STARTED = """
 import json, sys, time

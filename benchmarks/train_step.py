@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
-from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig

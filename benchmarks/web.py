@@ -31,7 +31,7 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import TrainConfig

@@ -22,7 +22,7 @@ from rich.progress import track
 from tyro.conf import Positional
 
 from pix2pix_ilm.data.images import write_image
-from pix2pix_ilm.data.synthetic import check_size, draw_pair
+from pix2pix_ilm.data.synthetic.dataset import check_size, draw_pair
 from pix2pix_ilm.errors import UserError
 
 Photo = UInt8[np.ndarray, "h w 3"]

@@ -298,7 +298,7 @@ def data(prog: str, arguments: list[str]) -> None:
 
         say(check_folder(options.path))
     else:
-        from pix2pix_ilm.data.synthetic import synthesize
+        from pix2pix_ilm.data.synthetic.dataset import synthesize
 
         try:
             synthesize(options.out, options.count, options.size, options.seed)

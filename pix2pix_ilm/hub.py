@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHu
 from PIL import Image
 from torch import Tensor
 
-from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
 from pix2pix_ilm.evaluation.scores import configuration_label

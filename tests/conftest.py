@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
 
-from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import runs

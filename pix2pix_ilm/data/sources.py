@@ -6,7 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pix2pix_ilm.data.cache import default_cache
-from pix2pix_ilm.data.synthetic import synthesize
+from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder
 

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pix2pix_ilm.data.images import as_array, to_unit
-from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import make_folder, write_atomically
 from pix2pix_ilm.models.generator import UNetGenerator

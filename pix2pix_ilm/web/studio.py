@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.scenes import lay_out
-from pix2pix_ilm.data.synthetic import draw_labels
+from pix2pix_ilm.data.synthetic.dataset import draw_labels
+from pix2pix_ilm.data.synthetic.layout import lay_out
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.baselines import nearest_class
 from pix2pix_ilm.web.canvas import CANVAS_SIZE

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Image, Scores, measure, table_metrics
 from pix2pix_ilm.evaluation.summary import summarize

@@ -181,7 +181,7 @@ def test_large_images_are_reduced_in_proportion_and_small_ones_kept(shape):
 
 def test_a_report_of_200_images_and_3_models_stays_below_25_megabytes(evaluation):
     """By the size of drawn facades at 256x256, which have more detail than blurred outputs."""
-    from pix2pix_ilm.data.synthetic import draw_pair
+    from pix2pix_ilm.data.synthetic.dataset import draw_pair
 
     sizes = [len(module.encode(pixels)) for seed in range(3) for pixels in draw_pair(seed, 256)]
     label, photo = np.mean(sizes[::2]), np.mean(sizes[1::2])

@@ -13,7 +13,7 @@ from rich.console import Console
 from pix2pix_ilm.data.check import check_folder
 from pix2pix_ilm.data.images import open_image, read_image
 from pix2pix_ilm.data.pairs import find_pairs
-from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "draw_pairs.py"

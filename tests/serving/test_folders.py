@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.synthetic import draw_pair
+from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.folders import translate_files
 from pix2pix_ilm.serving.translator import Translator

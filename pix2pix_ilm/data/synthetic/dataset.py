@@ -1,7 +1,7 @@
 """Drawn facades: pairs of label map and photo in the form of CMP Facades, without its images.
 
 A seed lays out a scene once; the scene is drawn twice. The label map fills each element's box
-with the colour of its class, the photo paints it.
+with the color of its class, the photo paints it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.painting import Picture, draw_photo
-from pix2pix_ilm.data.scenes import Scene, lay_out
+from pix2pix_ilm.data.synthetic.layout import Scene, lay_out
+from pix2pix_ilm.data.synthetic.render import Picture, draw_photo
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import write_atomically
 
@@ -26,7 +26,7 @@ def draw_pair(seed: int, size: int = 256) -> tuple[Picture, Picture]:
         size: Width and height in pixels, 32 to 1024.
 
     Returns:
-        The label map, whose pixels all have a colour of `PALETTE`, and its photo, both uint8 of
+        The label map, whose pixels all have a color of `PALETTE`, and its photo, both uint8 of
         shape (size, size, 3).
 
     Raises:

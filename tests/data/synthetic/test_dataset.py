@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.synthetic import draw_pair, synthesize
+from pix2pix_ilm.data.synthetic.dataset import draw_pair, synthesize
 from pix2pix_ilm.errors import UserError
 
 SEEDS = range(50)
@@ -18,18 +18,18 @@ def mask(labels, kind):
     return (labels == PALETTE[kind]).all(axis=-1)
 
 
-def mean_colours(pairs, kind):
-    """Mean colour of the class in each photo that has it: shape (photos, 3)."""
+def mean_colors(pairs, kind):
+    """Mean color of the class in each photo that has it: shape (photos, 3)."""
     masked = [photo[mask(labels, kind)] for labels, photo in pairs]
     return np.array([pixels.mean(axis=0) for pixels in masked if len(pixels)])
 
 
 def brightness(pairs, kind):
-    return mean_colours(pairs, kind).mean()
+    return mean_colors(pairs, kind).mean()
 
 
 def explained_variance(labels, photo):
-    """Share of the photo's variance that the mean colours of its classes explain."""
+    """Share of the photo's variance that the mean colors of its classes explain."""
     photo = photo.astype(float)
     predicted = photo.copy()
     for kind in PALETTE:
@@ -57,10 +57,10 @@ def test_different_seeds_draw_different_label_maps_and_photos(pairs):
 
 
 @pytest.mark.parametrize("size", [32, 250, 256])
-def test_label_maps_consist_of_palette_colours_only(size):
+def test_label_maps_consist_of_palette_colors_only(size):
     for seed in range(8):
-        colours = {tuple(colour) for colour in draw_pair(seed, size)[0].reshape(-1, 3).tolist()}
-        assert colours <= set(PALETTE.values())
+        colors = {tuple(color) for color in draw_pair(seed, size)[0].reshape(-1, 3).tolist()}
+        assert colors <= set(PALETTE.values())
 
 
 @pytest.mark.parametrize("kind", PALETTE)
@@ -102,14 +102,14 @@ def test_classes_differ_in_brightness_as_they_do_in_photos(pairs, dark, bright):
 
 
 def test_doors_are_of_wood_and_skies_are_blue(pairs):
-    red, _, blue = mean_colours(pairs, "door").mean(axis=0)
+    red, _, blue = mean_colors(pairs, "door").mean(axis=0)
     assert red > blue + 15
     skies = np.array([photo[:4].mean(axis=(0, 1)) for _, photo in pairs])
     assert (skies[:, 2] > skies[:, 0]).mean() > 0.9
 
 
-def test_walls_differ_in_colour_between_facades(pairs):
-    assert mean_colours(pairs, "facade").std(axis=0).min() > 15
+def test_walls_differ_in_color_between_facades(pairs):
+    assert mean_colors(pairs, "facade").std(axis=0).min() > 15
 
 
 def test_label_maps_explain_much_of_the_photos_variance(pairs):

@@ -1,56 +1,16 @@
-"""Paints a laid-out facade as a photo: materials, light and shadow, and the sensor's noise."""
+"""Materials of a drawn facade: a painter for each style, or each class that has but one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from numpy.random import Generator
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from pix2pix_ilm.data.scenes import Box, Colour, Element, Scene
+from pix2pix_ilm.data.synthetic.layout import Color, Scene
 
-Picture = UInt8[np.ndarray, "size size 3"]
 Pixels = Float32[np.ndarray, "height width 3"]
-
-
-def draw_photo(scene: Scene, size: int, rng: Generator) -> Picture:
-    photo = np.empty((size, size, 3), np.float32)
-    for element in scene.elements:
-        cast_shadow(photo, element, scene)
-        patch = Patch(photo[element.box.pixels(size)], element.tone, scene, rng)
-        PAINTERS[element.style or element.kind](patch)
-    return develop(photo, scene, rng)
-
-
-REACH = {"sill": 0.01, "cornice": 0.016, "molding": 0.022, "balcony": 0.022, "pillar": 0.009}
-"""How far down shadows reach; elements of other classes do not stand out."""
-
-
-def cast_shadow(photo: Pixels, element: Element, scene: Scene) -> None:
-    """Darken what lies below, in two steps for a soft edge."""
-    wall = scene.wall
-    for reach in (REACH.get(element.kind, 0) * share for share in (0.6, 1)):
-        left, top, right, bottom = element.box
-        left = max(left - 0.7 * scene.sun * reach, wall.left)
-        right = min(right - 0.7 * scene.sun * reach, wall.right)
-        shadow = Box(left, max(top + reach, wall.top), right, min(bottom + reach, wall.bottom))
-        if reach and shadow.left < shadow.right and shadow.top < shadow.bottom:
-            photo[shadow.pixels(len(photo))] *= 0.74
-
-
-def develop(photo: Pixels, scene: Scene, rng: Generator) -> Picture:
-    """Light the photo unevenly, blur it by half a pixel and add the sensor's noise."""
-    patch = Patch(photo, 0, scene, rng)
-    down, across = patch.down, patch.across
-    patch.shade(1.02 + 0.05 * patch.clouds(3, 3) + 0.12 * scene.sun * (across - 0.5))
-    patch.shade(1 - 0.3 * ((down - 0.5) ** 2 + (across - 0.5) ** 2))
-    blurred = Image.fromarray(to_bytes(photo)).filter(ImageFilter.GaussianBlur(0.5))
-    return to_bytes(np.asarray(blurred) + 3 * rng.standard_normal(photo.shape, dtype=np.float32))
-
-
-def to_bytes(photo: Pixels) -> UInt8[np.ndarray, "height width 3"]:
-    return photo.clip(0, 255).astype(np.uint8)
 
 
 class Patch:
@@ -70,9 +30,9 @@ class Patch:
         bottom = max(round(stop * self.height), top + 1)
         return Patch(self.pixels[top:bottom], self.tone, self.scene, self.rng)
 
-    def blend(self, colour: str | Colour, opacity: np.ndarray | float = 1) -> None:
-        """Mix in a colour, given as such or by its name in the scene."""
-        rgb = self.scene.colours[colour] if isinstance(colour, str) else colour
+    def blend(self, color: str | Color, opacity: np.ndarray | float = 1) -> None:
+        """Mix in a color, given as such or by its name in the scene."""
+        rgb = self.scene.colors[color] if isinstance(color, str) else color
         weight = np.asarray(opacity, np.float32)[..., None]
         self.pixels += weight * (np.asarray(rgb, np.float32) - self.pixels)
 
@@ -100,7 +60,7 @@ class Patch:
 
 def paint_sky(patch: Patch) -> None:
     clouds = (0.5 * patch.clouds(8, 4) + 0.3 * patch.clouds(18, 9)).clip(0, 1)
-    patch.pixels[:] = patch.scene.colours["sky"]
+    patch.pixels[:] = patch.scene.colors["sky"]
     patch.blend((238, 240, 242), (clouds + 1.6 * patch.down).clip(0, 0.9))
 
 
@@ -108,7 +68,7 @@ def paint_sky(patch: Patch) -> None:
 class Masonry:
     """Paints a wall, a roof or a pavement of staggered blocks."""
 
-    colour: str
+    color: str
     courses: int = 50
     """How many courses it is high."""
     joint: float = 0
@@ -121,7 +81,7 @@ class Masonry:
     def __call__(self, patch: Patch) -> None:
         stains = patch.clouds(6, 6) + 0.6 * patch.clouds(24, 24) + 0.6 * patch.clouds(4, 48)
         dirt = self.stains * (stains - 3 * patch.down**6)
-        patch.pixels[:] = patch.scene.colours[self.colour]
+        patch.pixels[:] = patch.scene.colors[self.color]
         patch.pixels += (dirt + self._blocks(patch))[..., None]
 
     def _blocks(self, patch: Patch) -> np.ndarray:
@@ -290,7 +250,7 @@ PAINTERS: dict[str, Callable[[Patch], None]] = {
     "sky": paint_sky,
     "ground": Masonry("ground", courses=3, joint=-14, spread=3, stains=5),
     "roof": Masonry("roof", courses=6, joint=-20, spread=6),
-    "neighbour": Masonry("neighbour"),
+    "neighbor": Masonry("neighbor"),
     "brick": Masonry("wall", courses=48, joint=30, spread=10),
     "stucco": Masonry("wall", stains=5),
     "stone": Masonry("wall", courses=17, joint=-30, spread=6),
