@@ -29,7 +29,7 @@ from torchvision.models.resnet import BasicBlock
 from pix2pix_ilm import convert_norms
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.intervals import over_seeds
+from pix2pix_ilm.evaluation.statistics import student_interval
 
 Split = tuple[Float[Tensor, "images c h w"], Int[Tensor, " images"]]
 
@@ -177,7 +177,7 @@ def fit(
 
 
 def cell(values: list[float]) -> str:
-    interval = over_seeds(values)
+    interval = student_interval(values)
     return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}"
 
 

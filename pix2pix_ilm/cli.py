@@ -227,7 +227,7 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         make_scorer,
     )
     from pix2pix_ilm.evaluation.record import record_metrics
-    from pix2pix_ilm.evaluation.report import tables, write_report
+    from pix2pix_ilm.evaluation.report import terminal, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
     from pix2pix_ilm.training.setup import is_main_process
 
@@ -237,13 +237,13 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         evaluation = evaluate_folders(options.outputs, options.targets, scorer)
     else:
         fitted, split = fitted_and_evaluated(options.split)
-        floors_from = fitted if options.baselines else None
+        baselines_from = fitted if options.baselines else None
         evaluation = evaluate_checkpoints(
-            options.checkpoints, options.data, split, scorer, floors_from=floors_from
+            options.checkpoints, options.data, split, scorer, baselines_from=baselines_from
         )
     if is_main_process():
         console = Console()
-        console.print(tables(evaluation, console.width))
+        console.print(terminal(evaluation, console.width))
         if options.record:
             record_metrics(evaluation)
         if options.out:
@@ -455,7 +455,7 @@ def reproduce(prog: str, arguments: list[str]) -> None:
     options = tyro.cli(Reproduce, prog=prog, args=arguments)
     from rich.console import Console
 
-    from pix2pix_ilm.evaluation.report import tables
+    from pix2pix_ilm.evaluation.report import terminal
     from pix2pix_ilm.reproduction.reproduce import reproduce
     from pix2pix_ilm.training.interrupts import Interrupted
 
@@ -466,7 +466,7 @@ def reproduce(prog: str, arguments: list[str]) -> None:
         sys.exit(INTERRUPTED)
     if evaluation:
         console = Console()
-        console.print(tables(evaluation, console.width))
+        console.print(terminal(evaluation, console.width))
         say(f"Done: {options.out / 'report'}")
 
 

@@ -6,8 +6,8 @@ import yaml
 from pix2pix_ilm import PretrainedGenerator, Translator
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.intervals import Interval
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
+from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.hub import share
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training.runs import load_generator, write_generator, write_json

@@ -22,11 +22,11 @@ def constant_colour(train: PairedImages) -> Predictor:
     return lambda labels: colour.expand(*labels.shape[:3], 3)
 
 
-def floors(train: PairedImages) -> dict[str, Predictor]:
-    """Every floor that the training pairs allow, by the name that tables give it."""
+def baselines(train: PairedImages) -> dict[str, Predictor]:
+    """Fit every baseline that the training pairs allow, by the name that tables give it."""
     fitted = {
-        "constant colour": constant_colour(train),
-        "per-class colour": class_colours(train),
+        "constant color": constant_colour(train),
+        "per-class color": class_colours(train),
     }
     return {name: predict for name, predict in fitted.items() if predict is not None}
 

@@ -12,7 +12,7 @@ from pix2pix_ilm.data.pairs import find_pairs, pairs_in
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.baselines import floors
+from pix2pix_ilm.evaluation.baselines import baselines
 from pix2pix_ilm.evaluation.metrics import LpipsNet
 from pix2pix_ilm.evaluation.scores import (
     Image,
@@ -23,7 +23,7 @@ from pix2pix_ilm.evaluation.scores import (
     as_rgb,
     table_metrics,
 )
-from pix2pix_ilm.evaluation.summary import Summary, summarize
+from pix2pix_ilm.evaluation.statistics import Summary, summarize
 from pix2pix_ilm.training.runs import ModelConfig, read_model_config
 
 PAPER_SPLIT = ("train[:200]", "train[200:400]")
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 def fitted_and_evaluated(split: str) -> tuple[str, str]:
-    """Splits to fit floors on and to evaluate on; "paper" stands for the ILM paper's halves."""
+    """Return the splits to fit baselines on and to evaluate on; "paper": the ILM paper's."""
     return PAPER_SPLIT if split == "paper" else ("train", split)
 
 
@@ -70,7 +70,7 @@ def evaluate_checkpoints(
     split: str,
     scorer: Scorer,
     *,
-    floors_from: str | None = None,
+    baselines_from: str | None = None,
 ) -> Evaluation:
     """Translate and score a split with every checkpoint.
 
@@ -80,7 +80,7 @@ def evaluate_checkpoints(
         data: a folder of pairs, "facades" or "synthetic".
         split: a split or a slice of one.
         scorer: metrics, sampling and device.
-        floors_from: split whose photos the floors are fitted on; unset: no floors.
+        baselines_from: split whose photos baselines are fitted on; unset: no baselines.
 
     Raises:
         UserError: something is no checkpoint, checkpoints do not fit one another, or the data set
@@ -92,9 +92,9 @@ def evaluate_checkpoints(
     root = data_folder(data, described.image_size)
     pairs = read_split(root, split, described)
     results = [scorer.checkpoint(folder, pairs) for folder in checkpoints]
-    if floors_from:
-        fitted = floors(read_split(root, floors_from, described))
-        results += [scorer.floor(name, predict, pairs) for name, predict in fitted.items()]
+    if baselines_from:
+        fitted = baselines(read_split(root, baselines_from, described))
+        results += [scorer.baseline(name, predict, pairs) for name, predict in fitted.items()]
     return assemble(
         results,
         scorer,

@@ -1,21 +1,19 @@
-"""All images beside one another on one page that needs no network: sort, filter, enlarge."""
+"""Gallery: all images beside one another on one page that needs no network."""
 
 import base64
 import io
-import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pix2pix_ilm.evaluation.evaluate import Evaluation
-from pix2pix_ilm.evaluation.marks import Cell, Line, arrow, legend, lines, model_labels
-from pix2pix_ilm.evaluation.scores import Image
+from pix2pix_ilm.evaluation.scores import Image, Scores
+from pix2pix_ilm.evaluation.tables import arrow, means_table
 
 ASSETS = Path(__file__).parent / "assets"
 LARGEST_SIDE = 256  # pixels: larger images are reduced
@@ -23,59 +21,28 @@ QUALITY = 85  # of WebP: 200 images of 3 models make a page of about 15 MB
 
 
 def gallery(evaluation: Evaluation) -> str:
-    """One HTML page with everything in it; it asks no server for anything."""
-    rows = lines(evaluation)
-    parts = {
-        "style": (ASSETS / "gallery.css").read_text("utf-8"),
-        "script": (ASSETS / "gallery.js").read_text("utf-8"),
-        "headline": escape(headline(evaluation)),
-        "protocol": "".join(protocol_item(*item) for item in evaluation.protocol.items()),
-        "table": means_table(evaluation, rows),
-        "legend": "".join(f"<li>{escape(line)}</li>" for line in legend(rows)),
-        "scores": as_script(page_scores(evaluation)),
-        "images": as_script(page_images(evaluation)),
-    }
-    template = (ASSETS / "gallery.html").read_text("utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
-
-
-def headline(evaluation: Evaluation) -> str:
-    models = sum(not one.floor for one in evaluation.scores)
-    return f"{len(evaluation.targets)} images, {models} model{'s' * (models != 1)}"
-
-
-def protocol_item(key: str, value: str | int | bool) -> str:
-    shown = ("no", "yes")[value] if isinstance(value, bool) else str(value)
-    return f"<div><dt>{escape(key)}</dt><dd>{escape(shown)}</dd></div>"
-
-
-def means_table(evaluation: Evaluation, rows: Sequence[Line]) -> str:
-    """The table of means with intervals; readable without JavaScript."""
-    heads = "".join(
-        f'<th scope="col">{escape(metric.label)} <span class="arrow">{arrow(metric)}</span></th>'
-        for metric in evaluation.columns
+    """Write one HTML page with everything in it; it asks no server for anything."""
+    models = sum(not one.baseline for one in evaluation.scores)
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(ASSETS),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = "".join(means_row(row) for row in rows)
-    head = f'<thead><tr><th scope="col">Configuration</th>{heads}</tr></thead>'
-    return f"<table>{head}<tbody>{body}</tbody></table>"
-
-
-def means_row(row: Line) -> str:
-    seeds = f"<small>{row.models} seeds</small>" if row.models > 1 else ""
-    name = f'<th scope="row">{escape(row.configuration)}{seeds}</th>'
-    return f"<tr>{name}{''.join(map(means_cell, row.cells))}</tr>"
-
-
-def means_cell(cell: Cell) -> str:
-    mean = f"<b>{cell.mean}</b>" if cell.best else f"{cell.mean}{' =' * cell.tied}"
-    small = [cell.images, f"{cell.seeds} seeds" * bool(cell.seeds)]
-    small.append(f"paper {cell.paper}" * bool(cell.paper))
-    return f"<td>{mean}{''.join(f'<small>{text}</small>' for text in small if text)}</td>"
+    return environment.get_template("gallery.html").render(
+        headline=f"{len(evaluation.targets)} images, {models} model{'s' * (models != 1)}",
+        protocol=evaluation.protocol,
+        table=means_table(evaluation.summary, evaluation.columns),
+        arrow=arrow,
+        scores=page_scores(evaluation),
+        images=page_images(evaluation),
+    )
 
 
 def page_scores(evaluation: Evaluation) -> dict[str, Any]:
-    """What the page sorts by and shows under the images."""
-    shown = zip(evaluation.scores, model_labels(evaluation.scores), strict=True)
+    """Collect what the page sorts by and shows under the images."""
+    shown = zip(evaluation.scores, model_titles(evaluation.scores), strict=True)
     return {
         "images": evaluation.scores[0].images,
         "metrics": [
@@ -90,26 +57,26 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
         "models": [
             {
                 "name": one.name,
-                "label": label,
+                "title": title,
                 "values": {
                     metric.name: [as_json(value) for value in one.values[metric.name]]
                     for metric in evaluation.columns
                 },
             }
-            for one, label in shown
+            for one, title in shown
         ],
     }
 
 
 def as_json(value: float) -> float | str:
-    """JSON has no infinity; JavaScript's ``Number`` reads "Infinity" and "NaN"."""
+    """Write infinity as text, as JSON has none; JavaScript's ``Number`` reads it back."""
     if math.isfinite(value):
         return float(f"{value:.7g}")
     return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
 
 
 def page_images(evaluation: Evaluation) -> dict[str, list[str] | list[list[str]]]:
-    """Base64 WebP: label maps (or none), photos, and each model's outputs."""
+    """Encode label maps (or none), photos and each model's outputs as base64 WebP."""
     outputs = [evaluation.outputs[one.name] for one in evaluation.scores]
     with ThreadPoolExecutor() as pool:
         return {
@@ -120,7 +87,7 @@ def page_images(evaluation: Evaluation) -> dict[str, list[str] | list[list[str]]
 
 
 def encode(pixels: Image) -> str:
-    """Base64 of a WebP of at most ``LARGEST_SIDE``."""
+    """Encode an image as base64 of a WebP of at most ``LARGEST_SIDE`` pixels a side."""
     picture = PIL.Image.fromarray(pixels)
     picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), PIL.Image.Resampling.LANCZOS)
     file = io.BytesIO()
@@ -128,7 +95,18 @@ def encode(pixels: Image) -> str:
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def as_script(value: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element that it stands in."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
+def model_titles(scores: Sequence[Scores]) -> list[str]:
+    """Name each model by its configuration, and by the seed or step if siblings differ in it."""
+    titles = []
+    for one in scores:
+        siblings = [other for other in scores if other.configuration == one.configuration]
+        parts = [one.configuration]
+        if one.seed is not None and len({other.seed for other in siblings}) > 1:
+            parts.append(f"seed {one.seed}")
+        if one.step is not None and len({other.step for other in siblings}) > 1:
+            parts.append(f"step {one.step}")
+        titles.append(", ".join(parts))
+    return [
+        title if titles.count(title) == 1 else one.name
+        for title, one in zip(titles, scores, strict=True)
+    ]

@@ -11,18 +11,17 @@ import numpy as np
 from jaxtyping import Float64
 
 from pix2pix_ilm.evaluation.evaluate import Evaluation
-from pix2pix_ilm.evaluation.intervals import Interval, over_images
-from pix2pix_ilm.evaluation.marks import number
 from pix2pix_ilm.evaluation.scores import Metric, Scores
-from pix2pix_ilm.evaluation.summary import seed_mean
+from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval, seed_mean
+from pix2pix_ilm.evaluation.tables import format_number
 from pix2pix_ilm.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
-"""Okabe and Ito's palette, told apart also by the colour-blind; it repeats after seven."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+"""Okabe and Ito's palette, told apart also by the color-blind; it repeats after seven."""
 INK, FAINT = "#222222", "#d9d9d9"
 WIDTH, DPI = 8.0, 150  # inches, pixels per inch
 ROW_HEIGHT = 0.95  # inches per configuration
@@ -58,7 +57,7 @@ def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
     by_name = {one.name: one for one in evaluation.scores}
     rows = evaluation.summary.rows
     with own_style():
-        figure, axes = canvas(1.5 + ROW_HEIGHT * len(rows))
+        figure, axes = new_figure(1.5 + ROW_HEIGHT * len(rows))
         for i, row in enumerate(rows):
             values = seed_mean([by_name[name] for name in row.models], metric.name)
             draw_row(axes, i, values, row.images[metric.name], metric.digits)
@@ -77,19 +76,19 @@ def draw_row(
     axes: "Axes", row: int, values: Float64[np.ndarray, " n"], mean: Interval, digits: int
 ) -> None:
     """Density above the line, points below it, the mean on it."""
-    colour = COLOURS[row % len(COLOURS)]
+    color = COLORS[row % len(COLORS)]
     shown = values[np.isfinite(values)]
     if len(shown) > 1 and np.ptp(shown) > 0:
         positions, heights = density(shown)
         axes.fill_between(
-            positions, row - 0.08, row - 0.08 - 0.42 * heights, color=colour, alpha=0.3, linewidth=0
+            positions, row - 0.08, row - 0.08 - 0.42 * heights, color=color, alpha=0.3, linewidth=0
         )
-    axes.plot(shown, row + 0.1 + 0.2 * spread(len(shown)), ".", color=colour, ms=4, alpha=0.55)
+    axes.plot(shown, row + 0.1 + 0.2 * spread(len(shown)), ".", color=color, ms=4, alpha=0.55)
     if np.isfinite([mean.low, mean.mean, mean.high]).all():
         axes.plot([mean.low, mean.high], [row, row], color=INK, linewidth=2.5)
         axes.plot(mean.mean, row, "o", color=INK, mfc="white", ms=6)
         axes.annotate(
-            number(mean.mean, digits),
+            format_number(mean.mean, digits),
             (mean.mean, row),
             (0, 7),
             textcoords="offset points",
@@ -128,14 +127,14 @@ def steps(scores: Sequence[Scores]) -> dict[str, Course]:
 def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
     """A line per configuration: mean over images, and seeds, with its interval over images."""
     with own_style():
-        figure, axes = canvas(4.5)
+        figure, axes = new_figure(4.5)
         for i, (name, by_step) in enumerate(courses.items()):
-            means = [over_images(seed_mean(of, metric.name)) for of in by_step.values()]
-            colour = COLOURS[i % len(COLOURS)]
+            means = [bootstrap_interval(seed_mean(of, metric.name)) for of in by_step.values()]
+            color = COLORS[i % len(COLORS)]
             low, high = [one.low for one in means], [one.high for one in means]
-            axes.fill_between(list(by_step), low, high, color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(list(by_step), low, high, color=color, alpha=0.18, linewidth=0)
             axes.plot(
-                list(by_step), [one.mean for one in means], "o-", color=colour, label=wrapped(name)
+                list(by_step), [one.mean for one in means], "o-", color=color, label=wrapped(name)
             )
         axes.grid(color=FAINT, linewidth=0.6)
         axes.set_xlabel("training step")
@@ -146,13 +145,11 @@ def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
     return figure
 
 
-def canvas(height: float) -> tuple["Figure", "Axes"]:
-    """A figure that no window system has to know of."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def new_figure(height: float) -> tuple["Figure", "Axes"]:
+    """Make a figure of so many inches that no window system has to know of."""
     from matplotlib.figure import Figure
 
     figure = Figure((WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
 
 

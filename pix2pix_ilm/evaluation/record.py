@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import Evaluation
-from pix2pix_ilm.evaluation.intervals import Interval, over_images
+from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval
 from pix2pix_ilm.training.runs import read_json, write_json
 
 METRICS_FILE = "metrics.json"
@@ -28,12 +26,12 @@ class Record:
 def record_metrics(evaluation: Evaluation) -> None:
     """Write every checkpoint's metrics into its folder; UserError if that fails."""
     for scores in evaluation.scores:
-        if scores.floor:
+        if scores.baseline:
             continue
         record = Record(
             protocol=dict(evaluation.protocol),
             step=scores.step,
-            metrics={name: over_images(np.array(values)) for name, values in scores.values.items()},
+            metrics={name: bootstrap_interval(of) for name, of in scores.values.items()},
         )
         write_json(Path(scores.name) / METRICS_FILE, record)
 

@@ -75,7 +75,7 @@ class Scores:
     """Training steps behind the model."""
     seed: int | None = None
     """Seed of its training."""
-    floor: bool = False
+    baseline: bool = False
     """No model, but what can be had without one; it takes no part in comparisons."""
 
 
@@ -199,7 +199,7 @@ class Scorer:
         )
         return scores, images
 
-    def floor(
+    def baseline(
         self, name: str, predict: Callable[[Tensor], Tensor], pairs: PairedImages
     ) -> tuple[Scores, list[Image]]:
         """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
@@ -207,7 +207,7 @@ class Scorer:
         batches = as_rgb(pairs.label[mine]).split(self.batch_size)
         values, images = self.against((predict(batch)[None] for batch in batches), pairs, mine)
         scores = Scores(
-            name=name, configuration=name, images=pairs.names, values=values, floor=True
+            name=name, configuration=name, images=pairs.names, values=values, baseline=True
         )
         return scores, images
 

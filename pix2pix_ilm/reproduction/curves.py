@@ -33,23 +33,21 @@ def figure(trainings: Mapping[str, Sequence[Path]]) -> "Figure":
     Args:
         trainings: configuration, such as IN / IN -> folders of its runs.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with plots.own_style():
         drawn = Figure((plots.WIDTH, 9.0), layout="constrained")
-        FigureCanvasAgg(drawn)
         panels = drawn.subplots(len(LOSSES), 1, sharex=True)
         for i, (name, folders) in enumerate(trainings.items()):
             seeds = [read_losses(folder) for folder in folders]
             for axes, loss in zip(panels, LOSSES, strict=True):
                 curves = [smoothed(seed["step"], seed[loss]) for seed in seeds]
-                colour = plots.COLOURS[i % len(plots.COLOURS)]
+                color = plots.COLORS[i % len(plots.COLORS)]
                 for steps, values in curves:
-                    axes.plot(steps, values, color=colour, alpha=0.3, linewidth=0.8)
+                    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
                 length = min(len(steps) for steps, _ in curves)
                 mean = np.mean([values[:length] for _, values in curves], axis=0)
-                axes.plot(curves[0][0][:length], mean, color=colour, linewidth=2, label=name)
+                axes.plot(curves[0][0][:length], mean, color=color, linewidth=2, label=name)
         for axes, title in zip(panels, LOSSES.values(), strict=True):
             axes.set_title(title, loc="left", fontsize=11, color=plots.INK)
             axes.grid(color=plots.FAINT, linewidth=0.6)

@@ -57,7 +57,7 @@ def reproduce(config: TrainConfig, folder: Path, seeds: int, say: Say) -> Evalua
     folders = [training.checkpoints / training.run_name for training in trainings]
     scorer = make_scorer(Sampling(), "alex", config.device, BATCH_SIZE)
     evaluation = evaluate_checkpoints(
-        folders, config.data, split, scorer, floors_from=config.train_split
+        folders, config.data, split, scorer, baselines_from=config.train_split
     )
     record_metrics(evaluation)
     report(evaluation, study, folder, seeds)

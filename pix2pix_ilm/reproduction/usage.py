@@ -109,12 +109,10 @@ def spread(values: Float[Tensor, "n c"]) -> Spread:
 
 def figure(used: Sequence[LayerUsage], title: str) -> "Figure":
     """Two panels, omega and beta: a pair of bars per layer."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with plots.own_style():
         drawn = Figure((plots.WIDTH, 6.5), layout="constrained")
-        FigureCanvasAgg(drawn)
         drawn.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         for axes, part in zip(drawn.subplots(2, 1, sharex=True), ("omega", "beta"), strict=True):
             spreads: list[Spread] = [getattr(layer, part) for layer in used]
@@ -124,7 +122,7 @@ def figure(used: Sequence[LayerUsage], title: str) -> "Figure":
             }
             for i, (label, heights) in enumerate(bars.items()):
                 places = [place + 0.4 * (i - 0.5) for place in range(len(used))]
-                axes.bar(places, heights, 0.38, color=plots.COLOURS[1 - i], label=label)
+                axes.bar(places, heights, 0.38, color=plots.COLORS[1 - i], label=label)
             axes.set_title(f"standard deviation of {part}", loc="left", fontsize=11)
             axes.grid(axis="y", color=plots.FAINT, linewidth=0.6)
             axes.set_xticks(

@@ -8,7 +8,7 @@ import torch
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Image, Scores, measure, table_metrics
-from pix2pix_ilm.evaluation.summary import summarize
+from pix2pix_ilm.evaluation.statistics import summarize
 
 IMAGES = 12
 SIZE = 32

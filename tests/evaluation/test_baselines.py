@@ -4,7 +4,7 @@ import torch
 
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.evaluation.baselines import class_colours, constant_colour, floors
+from pix2pix_ilm.evaluation.baselines import baselines, class_colours, constant_colour
 
 COLOURS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)
 
@@ -41,19 +41,19 @@ def test_noise_on_the_label_map_does_not_change_its_classes():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_label_maps_of_another_palette_have_the_constant_floor_alone(channels):
+def test_label_maps_of_another_palette_have_the_constant_baseline_alone(channels):
     label = torch.full((2, 8, 8, channels), 128, dtype=torch.uint8)
     photo = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
-    assert list(floors(PairedImages(("1", "2"), label, photo, "digest"))) == ["constant colour"]
+    assert list(baselines(PairedImages(("1", "2"), label, photo, "digest"))) == ["constant color"]
 
 
-def test_label_maps_in_the_palette_have_both_floors():
+def test_label_maps_in_the_palette_have_both_baselines():
     photo = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     pairs = drawn(torch.randint(0, 12, (3, 16, 16)), photo)
-    assert list(floors(pairs)) == ["constant colour", "per-class colour"]
+    assert list(baselines(pairs)) == ["constant color", "per-class color"]
 
 
-def test_grey_photos_have_a_floor_of_each_class():
+def test_grey_photos_have_a_baseline_of_each_class():
     classes = torch.randint(0, 12, (3, 16, 16))
     photo = torch.randint(0, 256, (3, 16, 16, 1), dtype=torch.uint8)
     grey, rgb = (drawn(classes, photos) for photos in (photo, photo.expand(-1, -1, -1, 3)))

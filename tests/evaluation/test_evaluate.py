@@ -32,18 +32,18 @@ def test_seeds_of_one_configuration_share_a_row(make_checkpoint, drawn_pairs):
     assert row.seeds["rmse"].mean == pytest.approx(row.images["rmse"].mean)
 
 
-def test_the_floors_are_fitted_on_the_training_split(make_checkpoint, drawn_pairs):
+def test_the_baselines_are_fitted_on_the_training_split(make_checkpoint, drawn_pairs):
     folder = make_checkpoint()
     evaluation = evaluate_checkpoints(
-        [folder], str(drawn_pairs), "test", QUICK, floors_from="train"
+        [folder], str(drawn_pairs), "test", QUICK, baselines_from="train"
     )
     _, constant, per_class = evaluation.summary.rows
     assert (constant.configuration, per_class.configuration) == (
-        "constant colour",
-        "per-class colour",
+        "constant color",
+        "per-class color",
     )
     assert per_class.images["rmse"].mean < constant.images["rmse"].mean
-    assert np.ptp(evaluation.outputs["constant colour"][0], axis=(0, 1)).max() == 0
+    assert np.ptp(evaluation.outputs["constant color"][0], axis=(0, 1)).max() == 0
 
 
 def test_the_same_inputs_give_the_same_evaluation(make_checkpoint, drawn_pairs):

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from pix2pix_ilm.evaluation import gallery as module
-from pix2pix_ilm.evaluation.gallery import ASSETS, LARGEST_SIDE, gallery
-from pix2pix_ilm.evaluation.marks import lines
+from pix2pix_ilm.evaluation.gallery import ASSETS, LARGEST_SIDE, gallery, model_titles
+from pix2pix_ilm.evaluation.tables import means_table
 
 
 class Page(HTMLParser):
@@ -109,22 +109,18 @@ def test_every_value_is_in_the_page(evaluation, page):
             assert model["values"][name] == pytest.approx(values, rel=1e-6)
 
 
-def test_models_have_labels_that_differ(page):
-    labels = [model["label"] for model in data(page, "scores")["models"]]
+def test_models_have_titles_that_differ(page):
+    labels = [model["title"] for model in data(page, "scores")["models"]]
     assert len(set(labels)) == 4
 
 
 def test_the_table_of_means_stands_in_the_page_without_javascript(evaluation, page):
     text = "".join(page.text)
-    for row in lines(evaluation):
-        assert row.configuration in text
-        for cell in row.cells:
-            assert cell.mean in text
-            assert cell.images in text
-            assert cell.paper in text
+    for row in means_table(evaluation.summary, evaluation.columns).rows:
+        assert all(line.text in text for cell in row for line in cell)
     for key, value in {"data": "drawn", "dropout": "no"}.items():
         assert f"{key}{value}" in text
-    assert sum(tag == "b" for tag, _ in page.tags) == len(evaluation.columns)
+    assert sum(of.get("class") == "best" for _, of in page.tags) == len(evaluation.columns)
 
 
 def test_without_label_maps_there_is_no_such_column(evaluation):
@@ -147,7 +143,7 @@ def test_names_cannot_break_out(renamed):
     page = Page(gallery(renamed(name=evil, configuration=evil, images=(evil,) * 12)))
     assert sum(tag == "script" for tag, _ in page.tags) == 3
     (model,) = data(page, "scores")["models"]
-    assert model["name"] == model["label"] == evil
+    assert model["name"] == model["title"] == evil
     assert evil in "".join(page.text)
 
 
@@ -187,3 +183,18 @@ def test_a_report_of_200_images_and_3_models_stays_below_25_megabytes(evaluation
     label, photo = np.mean(sizes[::2]), np.mean(sizes[1::2])
     assert 200 * (label + 4 * photo) < 25e6
     assert evaluation.labels[0].shape == (32, 32, 3)
+
+
+def test_models_are_titled_by_what_tells_them_apart(evaluation):
+    first, second, ilm, _ = evaluation.scores
+    assert model_titles(evaluation.scores) == [
+        *("IN / IN, seed 0", "IN / IN, seed 1"),
+        *("ILM+IN / IN", "BN / BN"),
+    ]
+    later = replace(first, name="later", step=1600)
+    assert model_titles([first, later, ilm]) == [
+        *("IN / IN, step 800", "IN / IN, step 1600"),
+        "ILM+IN / IN",
+    ]
+    twin = replace(first, name="twin")
+    assert model_titles([first, twin, second]) == ["runs/in-0", "twin", "IN / IN, seed 1"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pix2pix_ilm.evaluation.plots import density, figures, save, spread
-from pix2pix_ilm.evaluation.summary import seed_mean, summarize
+from pix2pix_ilm.evaluation.statistics import seed_mean, summarize
 
 WITHOUT_NUMBERS = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 

@@ -14,7 +14,9 @@ STEP = 7  # of the checkpoints that the tests make
 def recorded(make_checkpoint, drawn_pairs):
     """A checkpoint that holds its metrics, and the evaluation that they came from."""
     folder = make_checkpoint()
-    evaluation = evaluate_checkpoints([folder], str(drawn_pairs), "val", QUICK, floors_from="train")
+    evaluation = evaluate_checkpoints(
+        [folder], str(drawn_pairs), "val", QUICK, baselines_from="train"
+    )
     record_metrics(evaluation)
     return folder, evaluation
 
@@ -37,7 +39,7 @@ def test_missing_or_damaged_metrics_are_none(recorded, tmp_path):
     assert read_metrics(recorded[0], STEP) is None
 
 
-def test_floors_are_not_recorded(recorded, tmp_path, monkeypatch):
+def test_baselines_are_not_recorded(recorded, tmp_path, monkeypatch):
     evaluation = recorded[1]
     monkeypatch.chdir(tmp_path)
     record_metrics(replace(evaluation, scores=evaluation.scores[1:]))

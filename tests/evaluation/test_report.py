@@ -1,95 +1,82 @@
-"""The tables of the terminal, and the folder with everything."""
+"""The folder with everything: JSON and CSV give back what was scored."""
 
+import csv
 import io
 import json
-import re
+import math
+from dataclasses import asdict
 
 import pytest
-from rich.console import Console
 
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.marks import lines
-from pix2pix_ilm.evaluation.report import comparison_table, table, tables, write_report
+from pix2pix_ilm.evaluation.report import scores_csv, scores_json, write_report
 
-TEXTS = ("scores.json", "scores.csv", "table.md", "table.tex", "gallery.html")
+TEXTS = ("scores.json", "scores.csv", "table.md", "table.tex", "table.csv", "gallery.html")
 
 
-def printed(renderable, width: int = 120, *, colours: bool = False) -> str:
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=colours,
-        color_system="standard" if colours else None,
-        legacy_windows=False,
+def strict(text: str):
+    def refuse(constant):
+        raise AssertionError(f"not strict JSON: {constant}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_gives_back_every_value(evaluation):
+    document = strict(scores_json(evaluation))
+    for one, model in zip(evaluation.scores, document["models"], strict=True):
+        assert model["name"] == one.name
+        assert tuple(model["images"]) == one.images
+        assert (model["seed"], model["step"]) == (one.seed, one.step)
+        assert {name: tuple(values) for name, values in model["values"].items()} == one.values
+    assert document["protocol"] == evaluation.protocol
+
+
+def test_json_gives_back_rows_and_comparisons(evaluation):
+    document = strict(scores_json(evaluation))
+    for row, found in zip(evaluation.summary.rows, document["summary"], strict=True):
+        assert found["images"] == {name: asdict(one) for name, one in row.images.items()}
+        assert found["seeds"] == {name: asdict(one) for name, one in row.seeds.items()}
+    compared = zip(evaluation.summary.comparisons, document["comparisons"], strict=True)
+    for one, found in compared:
+        assert found == asdict(one) | {"distinguishable": one.distinguishable}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_infinite_values_are_null_in_json_and_inf_in_csv(renamed):
+    psnr = (math.inf,) + (20.0,) * 11
+    perfect = renamed(values={"rmse_rgb": psnr, "ssim_paper": psnr, "psnr": psnr})
+    assert strict(scores_json(perfect))["models"][0]["values"]["psnr"] == [None, *psnr[1:]]
+    first, second, *_ = csv.DictReader(io.StringIO(scores_csv(perfect)))
+    assert (float(first["psnr"]), float(second["psnr"])) == (math.inf, 20)
+
+
+def test_csv_has_a_line_per_model_and_image_with_exact_values(evaluation):
+    records = list(csv.DictReader(io.StringIO(scores_csv(evaluation))))
+    assert len(records) == 4 * 12
+    found = {(record["model"], record["image"]): record for record in records}
+    for one in evaluation.scores:
+        for i, image in enumerate(one.images):
+            record = found[one.name, image]
+            assert record["configuration"] == one.configuration
+            assert (int(record["seed"]), int(record["step"])) == (one.seed, one.step)
+            assert {name: float(record[name]) for name in one.values} == {
+                name: values[i] for name, values in one.values.items()
+            }
+
+
+def test_csv_quotes_names_and_leaves_the_unknown_empty(renamed):
+    (record, *_) = csv.DictReader(
+        io.StringIO(scores_csv(renamed(name='a,"b"\n', seed=None, step=None)))
     )
-    console.print(renderable)
-    return console.file.getvalue()
+    assert record["model"] == 'a,"b"\n'
+    assert record["seed"] == record["step"] == ""
 
 
-def test_every_mean_interval_and_paper_value_is_printed(evaluation):
-    text = printed(table(evaluation))
-    for row in lines(evaluation):
-        for cell in row.cells:
-            assert cell.mean in text
-            assert cell.images in text
-            assert cell.paper in text
-    assert "2 seeds" in text
-    assert text.count("\n  paper ") == 2
-
-
-def test_the_best_is_bold_and_ties_carry_a_mark(evaluation):
-    text = printed(table(evaluation), colours=True)
-    body = text[text.index("─") :]
-    bold = re.findall(r"\x1b\[1m *([\d.]+)", body)
-    cells = [cell for row in lines(evaluation) for cell in row.cells]
-    assert sorted(bold) == sorted(cell.mean for cell in cells if cell.best)
-    assert len(re.findall(r"\d =", printed(table(evaluation)))) == sum(cell.tied for cell in cells)
-
-
-def test_headings_point_to_what_is_better(evaluation):
-    text = printed(table(evaluation))
-    assert "RMSE ↓" in text
-    assert "PSNR ↑" in text
-
-
-@pytest.mark.parametrize("width", [200, 120, 80, 60, 45])
-def test_fits_the_terminal_and_says_what_it_leaves_out(evaluation, width):
-    text = printed(tables(evaluation, width), width)
-    assert max(map(len, text.splitlines())) <= width
-    assert "…" not in text
-    assert "RMSE ↓" in text
-    assert ("PSNR ↑" in text) or ("too narrow for" in text)
-
-
-def test_all_metrics_fit_120_columns(evaluation):
-    assert "too narrow" not in printed(table(evaluation, 120), 120)
-
-
-def test_the_difference_and_its_p_value_are_printed(evaluation):
-    text = printed(comparison_table(evaluation))
-    assert text.count("minus ") == 3
-    for one in evaluation.summary.comparisons:
-        digits = 3 if one.metric == "ssim_paper" else 2
-        assert f"{one.difference.mean:+.{digits}f}" in text
-    assert "p < 0.001" in text or "p = 0.0" in text
-
-
-def test_colours_say_whether_a_difference_is_an_improvement(evaluation):
-    """BN / BN is worse than the others in everything, whichever way is better."""
-    text = printed(comparison_table(evaluation), colours=True)
-    coloured = dict.fromkeys(("32", "31"), 0)
-    for code in coloured:
-        coloured[code] = len(re.findall(rf"\x1b\[{code}m *[+-]", text))
-    clear = [one for one in evaluation.summary.comparisons if one.distinguishable]
-    assert coloured["31"] == sum(one.second == "BN / BN" for one in clear) == 6
-    assert coloured["32"] == len(clear) - 6
-
-
-def test_one_configuration_is_compared_with_nothing(only):
-    text = printed(tables(only(["runs/ilm"])))
-    assert "minus" not in text
-    assert "bold" not in text
+def test_diversity_is_written_when_it_was_measured(evaluation, renamed):
+    assert "diversity" not in scores_csv(evaluation).splitlines()[0]
+    text = scores_csv(renamed(diversity=tuple(range(12))))
+    assert [row["diversity"] for row in csv.DictReader(io.StringIO(text))] == [*map(str, range(12))]
 
 
 @pytest.fixture(scope="module")

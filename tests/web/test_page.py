@@ -10,8 +10,8 @@ from web.visitor import pixels, wait_until
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.evaluation import metrics
-from pix2pix_ilm.evaluation.intervals import Interval
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.training.runs import write_json
 from pix2pix_ilm.web.page import FIRST_FACADE

@@ -4,8 +4,8 @@ import shutil
 import pytest
 
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.intervals import Interval
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.training.runs import WEIGHTS, write_json
 from pix2pix_ilm.web.shelf import Shelf
 

@@ -8,7 +8,7 @@ for (const model of models)
 
 const columns = [
   ...(pictures.labels.length ? [{ title: "Label map", data: pictures.labels }] : []),
-  ...models.map((model, i) => ({ title: model.label, model, hue: i % 7, data: pictures.outputs[i] })),
+  ...models.map((model, i) => ({ title: model.title, model, hue: i % 7, data: pictures.outputs[i] })),
   { title: "Photo", data: pictures.photos },
 ];
 const PHOTO = columns.length - 1;
@@ -127,7 +127,7 @@ function fill(select, options, chosen) {
 }
 
 function controls() {
-  const named = models.map((model, i) => [i, model.label]);
+  const named = models.map((model, i) => [i, model.title]);
   fill(byId("metric"), [...metrics.map((metric, i) => [i, metric.label]), [-1, "order of the data"]], 0);
   fill(byId("model"), named, 0);
   fill(byId("minus"), [[-1, "nothing"], ...named], -1);
@@ -156,7 +156,7 @@ function svg(tag, attributes) {
 }
 
 function lanes(metric) {
-  if (sorting.minus < 0) return models.map((model, i) => ({ title: model.label, hue: i % 7, at: (image) => model.values[metric.name][image] }));
+  if (sorting.minus < 0) return models.map((model, i) => ({ title: model.title, hue: i % 7, at: (image) => model.values[metric.name][image] }));
   return [{ title: "per image", hue: 6, at: sortedBy }];
 }
 
@@ -177,7 +177,7 @@ function chart() {
 function heading(metric) {
   const way = metric.higherIsBetter ? "higher is better" : "lower is better";
   if (sorting.minus < 0) return [make("b", { textContent: metric.label }), ` of every image, ${way}`];
-  const [one, other] = [models[sorting.model].label, models[sorting.minus].label];
+  const [one, other] = [models[sorting.model].title, models[sorting.minus].title];
   const differences = scores.images.map((_, i) => sortedBy(i));
   const wins = differences.filter((d) => (metric.higherIsBetter ? d > 0 : d < 0)).length;
   return [make("b", { textContent: `${metric.label}: ${one} minus ${other}` }), `, ${way}: the first is better on ${wins} of ${differences.length} images`];

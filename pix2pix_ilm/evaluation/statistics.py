@@ -1,0 +1,221 @@
+"""Statistics of an evaluation: means with honest error bars, and which differences are real.
+
+Everything random is seeded: the same numbers give the same intervals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
+
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.scores import Scores
+
+CONFIDENCE = 0.95
+RESAMPLES = 9999
+SEED = 0
+PAPER = {
+    "IN / IN": {"rmse_rgb": 108.17, "lpips": 0.441, "ssim_paper": 0.372},
+    "ILM+IN / IN": {"rmse_rgb": 105.82, "lpips": 0.435, "ssim_paper": 0.390},
+    "ILM+IN / ILM+IN": {"rmse_rgb": 105.46, "lpips": 0.428, "ssim_paper": 0.372},
+}
+"""Table 6 of the ILM Norm paper, under the conventions that it most likely used."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired difference of two configurations in one metric, image by image."""
+
+    metric: str
+    first: str
+    """Name of a configuration."""
+    second: str
+    difference: Interval
+    """Mean of second minus first, with its interval over images."""
+    p_value: float
+    """Of the Wilcoxon signed-rank test, for this comparison alone."""
+    corrected_p_value: float
+    """Holm's correction for all comparisons of the evaluation."""
+
+    @property
+    def distinguishable(self) -> bool:
+        """Tell whether chance alone is an unlikely explanation."""
+        return self.corrected_p_value < 1 - CONFIDENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One configuration: one model, or several that differ by their seed."""
+
+    configuration: str
+    models: tuple[str, ...]
+    images: dict[str, Interval]
+    """Metric -> mean over images (of the mean over seeds)."""
+    seeds: dict[str, Interval]
+    """Metric -> mean over seeds; empty with a single seed."""
+    diversity: Interval | None
+    """Mean LPIPS between samples, over images; None with a single sample."""
+    baseline: bool
+    """No model, but what can be had without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Rows and comparisons of a table."""
+
+    rows: list[Row]
+    comparisons: list[Comparison]
+    """Of every two configurations, in every metric."""
+
+
+def summarize(scores: Sequence[Scores]) -> Summary:
+    """Group models by configuration, and compare every two configurations image by image.
+
+    Raises:
+        UserError: fewer than two images.
+    """
+    groups = group_seeds(scores)
+    rows = [summarize_row(name, members) for name, members in groups.items()]
+    return Summary(rows=rows, comparisons=compare(groups))
+
+
+def group_seeds(scores: Sequence[Scores]) -> dict[str, list[Scores]]:
+    """Group models by configuration: same label, same training steps, different seeds.
+
+    Models that share a label but are no seeds of one configuration keep their own names.
+    """
+    groups: dict[str, list[Scores]] = {}
+    for one in scores:
+        groups.setdefault(one.configuration, []).append(one)
+    named: dict[str, list[Scores]] = {}
+    for name, members in groups.items():
+        seeds = {one.seed for one in members}
+        steps = {one.step for one in members}
+        if len(seeds) == len(members) and len(steps) == 1:
+            named[name] = members
+        else:
+            named |= {f"{name} ({one.name})": [one] for one in members}
+    return named
+
+
+def summarize_row(name: str, members: Sequence[Scores]) -> Row:
+    """Compute a configuration's intervals over images, and over seeds where there are several."""
+    metrics = members[0].values
+    means = {metric: [float(np.mean(one.values[metric])) for one in members] for metric in metrics}
+    several = means if len(members) > 1 else {}
+    diversity = [one.diversity for one in members]
+    return Row(
+        configuration=name,
+        models=tuple(one.name for one in members),
+        images={metric: bootstrap_interval(seed_mean(members, metric)) for metric in metrics},
+        seeds={metric: student_interval(of_seeds) for metric, of_seeds in several.items()},
+        diversity=bootstrap_interval(np.mean(diversity, axis=0)) if all(diversity) else None,
+        baseline=members[0].baseline,
+    )
+
+
+def seed_mean(members: Sequence[Scores], metric: str) -> Float64[np.ndarray, " images"]:
+    """Average every image's metric over seeds."""
+    return np.mean([one.values[metric] for one in members], axis=0)
+
+
+def compare(groups: dict[str, list[Scores]]) -> list[Comparison]:
+    """Compare every two configurations of models, corrected for the number of comparisons."""
+    models = {name: members for name, members in groups.items() if not members[0].baseline}
+    found = []
+    for (first, of_first), (second, of_second) in combinations(models.items(), 2):
+        for metric in of_first[0].values:
+            differences = subtract(seed_mean(of_second, metric), seed_mean(of_first, metric))
+            found.append((metric, first, second, differences))
+    p_values = [signed_rank_p_value(differences) for *_, differences in found]
+    return [
+        Comparison(metric, first, second, bootstrap_interval(differences), p_value, corrected)
+        for (metric, first, second, differences), p_value, corrected in zip(
+            found, p_values, holm(p_values), strict=True
+        )
+    ]
+
+
+def subtract(minuend: np.ndarray, subtrahend: np.ndarray) -> np.ndarray:
+    """Subtract image by image; 0 where both are the same infinite PSNR."""
+    differ = minuend != subtrahend
+    return np.subtract(minuend, subtrahend, where=differ, out=np.zeros(len(minuend)))
+
+
+def bootstrap_interval(values: ArrayLike) -> Interval:
+    """Return the mean over images with its percentile bootstrap interval (Efron 1979).
+
+    Args:
+        values: a metric of each image, shape (images,), in any unit.
+
+    Raises:
+        UserError: fewer than two images.
+    """
+    from scipy.stats import bootstrap
+
+    sample = np.asarray(values, np.float64)
+    if len(sample) < 2:
+        raise UserError(f"expected at least 2 images for an interval, found {len(sample)}")
+    if not np.isfinite(sample).all():  # PSNR of a perfect image: its mean is infinite, and sure
+        mean = float(sample.mean())
+        return Interval(mean, mean, mean)
+    interval = bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
+    return Interval(float(sample.mean()), float(interval.low), float(interval.high))
+
+
+def student_interval(means: Sequence[float]) -> Interval:
+    """Return the mean over trainings of different seeds with Student's t interval (1908).
+
+    Args:
+        means: a metric of each training, at least two.
+    """
+    from scipy.stats import sem, t
+
+    mean = float(np.mean(means))
+    if not np.isfinite(mean) or np.ptp(means) == 0:
+        return Interval(mean, mean, mean)
+    low, high = t.interval(CONFIDENCE, df=len(means) - 1, loc=mean, scale=sem(means))
+    return Interval(mean, float(low), float(high))
+
+
+def signed_rank_p_value(differences: ArrayLike) -> float:
+    """Return the two-sided p-value of the Wilcoxon signed-rank test (1945); 1 for no difference.
+
+    Args:
+        differences: paired, one per image, shape (images,).
+    """
+    from scipy.stats import wilcoxon
+
+    if not np.any(differences):
+        return 1.0
+    return float(np.asarray(wilcoxon(differences))[1])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number by Holm's step-down method (1979)."""
+    order = np.argsort(p_values)
+    corrected = np.empty(len(p_values))
+    largest = 0.0
+    for rank, position in enumerate(order):
+        largest = max(largest, (len(p_values) - rank) * p_values[position])
+        corrected[position] = min(largest, 1.0)
+    return corrected.tolist()
