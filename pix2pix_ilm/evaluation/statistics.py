@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.typing import ArrayLike
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.scores import Scores
@@ -154,7 +153,7 @@ def subtract(minuend: np.ndarray, subtrahend: np.ndarray) -> np.ndarray:
     return np.subtract(minuend, subtrahend, where=differ, out=np.zeros(len(minuend)))
 
 
-def bootstrap_interval(values: ArrayLike) -> Interval:
+def bootstrap_interval(values: Sequence[float] | np.ndarray) -> Interval:
     """Return the mean over images with its percentile bootstrap interval (Efron 1979).
 
     Args:
@@ -197,7 +196,7 @@ def student_interval(means: Sequence[float]) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def signed_rank_p_value(differences: ArrayLike) -> float:
+def signed_rank_p_value(differences: Sequence[float] | np.ndarray) -> float:
     """Return the two-sided p-value of the Wilcoxon signed-rank test (1945); 1 for no difference.
 
     Args:
