@@ -23,7 +23,7 @@ from tyro.conf import Positional
 
 from pix2pix_ilm.data.images import write_image
 from pix2pix_ilm.data.synthetic import check_size, draw_pair
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import ArgumentError, UserError
 
 Photo = UInt8[np.ndarray, "h w 3"]
 Grey = UInt8[np.ndarray, "h w 1"]
@@ -54,8 +54,8 @@ class Options:
             raise UserError(f"--out: {self.out} exists; choose a new folder")
         try:
             check_size(self.size)
-        except ValueError as error:
-            raise UserError(f"--{error}") from None
+        except ArgumentError as error:
+            raise UserError(error.describe("--size")) from None
 
 
 def main(options: Options, console: Console) -> None:

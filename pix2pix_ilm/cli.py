@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 from tyro.conf import Positional
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -45,6 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
         leave_process_group()
+    except SettingError as error:
+        say(f"error: {error.describe(flag_of(error.path))}")
+        sys.exit(2)
     except UserError as error:
         say(f"error: {error}")
         sys.exit(2)
@@ -75,6 +78,11 @@ def leave_process_group() -> None:
 def say(line: str) -> None:
     """Print a line beside the command's output."""
     print(line, file=sys.stderr)  # noqa: T201
+
+
+def flag_of(path: str) -> str:
+    """Return the flag of a setting: --norm-options.reduction for norm_options.reduction."""
+    return f"--{path.replace('_', '-')}"
 
 
 def train(prog: str, arguments: list[str]) -> None:
@@ -300,10 +308,7 @@ def data(prog: str, arguments: list[str]) -> None:
     else:
         from pix2pix_ilm.data.synthetic import synthesize
 
-        try:
-            synthesize(options.out, options.count, options.size, options.seed)
-        except ValueError as error:
-            raise UserError(f"--{error}") from None
+        synthesize(options.out, options.count, options.size, options.seed)
         say(f"Done: {options.out}")
 
 

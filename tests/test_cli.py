@@ -205,6 +205,10 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["train", "--resume", "nowhere"], "nowhere: not a training run"),
         (["train", "facades", "--generator.norm", "gn", "--generator.ngf", "10"],
          "--generator.norm-options.num-groups: expected a divisor"),
+        (["train", "facades", "--generator.ngf", "1000000"], "--generator.ngf: expected 1 to 512"),
+        (["train", "facades", "--lr", "inf"], "--lr: expected a finite number, at least 0, found"),
+        (["train", "facades", "--beta1", "1"], "--beta1: expected 0 to below 1, found 1.0"),
+        (["train", "facades", "--decay-epochs", "201"], "--decay-epochs: expected 0 to 200"),
         (["evaluate"], "evaluate: expected checkpoints, or both --outputs and --targets"),
         (
             ["evaluate", "--outputs", "x", "--targets", "x", "--record"],
