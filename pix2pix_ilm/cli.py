@@ -16,6 +16,7 @@ import tyro
 from tyro.conf import Positional
 
 from pix2pix_ilm.errors import SettingError, UserError
+from pix2pix_ilm.terminal import make_console, prepare_streams
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pix2pix_ilm.training.config import TrainConfig
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+HELP = {"-h", "--help", "--version"}  # whose reader may leave early, as head does
 SPINS = "2000"  # as fast as GNU OpenMP's default where nothing else runs (docs/performance.md)
 
 
@@ -40,7 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.__doc__, add_help=False)
-    chosen, rest = parser.parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    prepare_streams(announce=HELP.isdisjoint(given))
+    chosen, rest = parser.parse_known_args(given)
     wait_asleep()
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
@@ -226,8 +230,6 @@ class Evaluate:
 def evaluate(prog: str, arguments: list[str]) -> None:
     """Print the metric table of trained models, or of any images."""
     options = tyro.cli(Evaluate, prog=prog, args=arguments)
-    from rich.console import Console
-
     from pix2pix_ilm.evaluation.evaluate import (
         evaluate_checkpoints,
         evaluate_folders,
@@ -249,14 +251,18 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         evaluation = evaluate_checkpoints(
             options.checkpoints, options.data, split, scorer, floors_from=floors_from
         )
-    if is_main_process():
-        console = Console()
-        console.print(tables(evaluation, console.width))
+    if not is_main_process():
+        return
+    console = make_console()
+    try:
         if options.record:
             record_metrics(evaluation)
         if options.out:
             write_report(evaluation, options.out)
-            say(f"Done: {options.out}")
+    finally:  # what was computed is shown, also where it cannot be written
+        console.print(tables(evaluation, console.width))
+    if options.out:
+        say(f"Done: {options.out}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -458,8 +464,6 @@ class Reproduce:
 def reproduce(prog: str, arguments: list[str]) -> None:
     """Train and compare the ILM Norm paper's three configurations (Table 6)."""
     options = tyro.cli(Reproduce, prog=prog, args=arguments)
-    from rich.console import Console
-
     from pix2pix_ilm.evaluation.report import tables
     from pix2pix_ilm.reproduction.reproduce import reproduce
     from pix2pix_ilm.training.interrupts import Interrupted
@@ -470,7 +474,7 @@ def reproduce(prog: str, arguments: list[str]) -> None:
         say(f"Stopped and saved at step {stop.step} of {stop.folder}. Run the same again to go on.")
         sys.exit(INTERRUPTED)
     if evaluation:
-        console = Console()
+        console = make_console()
         console.print(tables(evaluation, console.width))
         say(f"Done: {options.out / 'report'}")
 

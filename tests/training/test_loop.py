@@ -20,6 +20,8 @@ from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.seeds import derive_seed
 from pix2pix_ilm.training.setup import load_data, make_accelerator
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture
 def config(drawn_pairs, tmp_path):
@@ -178,7 +180,17 @@ def test_a_finished_run_resumes_to_nothing_new(config):
     torch.testing.assert_close(state_of(folder), before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture
+def _not_ignored():
+    """Let signals end this process, also where the tests are started with nohup or in the back."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_not_ignored")
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_saves_at_the_next_step(config, monkeypatch, number):
     original = loop.Session.step
 
