@@ -30,6 +30,7 @@ from pix2pix_ilm import convert_norms
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.statistics import student_interval
+from pix2pix_ilm.terminal import make_console
 
 Split = tuple[Float[Tensor, "images c h w"], Int[Tensor, " images"]]
 
@@ -183,7 +184,7 @@ def cell(values: list[float]) -> str:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Options), Console())
+        main(tyro.cli(Options), make_console())
     except UserError as error:
-        Console(stderr=True).print(f"error: {error}", soft_wrap=True, markup=False)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -23,7 +23,8 @@ from tyro.conf import Positional
 
 from pix2pix_ilm.data.images import write_image
 from pix2pix_ilm.data.synthetic.dataset import check_size, draw_pair
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import ArgumentError, UserError
+from pix2pix_ilm.terminal import make_console
 
 Photo = UInt8[np.ndarray, "h w 3"]
 Grey = UInt8[np.ndarray, "h w 1"]
@@ -54,8 +55,8 @@ class Options:
             raise UserError(f"--out: {self.out} exists; choose a new folder")
         try:
             check_size(self.size)
-        except ValueError as error:
-            raise UserError(f"--{error}") from None
+        except ArgumentError as error:
+            raise UserError(error.describe("--size")) from None
 
 
 def main(options: Options, console: Console) -> None:
@@ -101,7 +102,7 @@ def grey(photo: Photo) -> Grey:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Options), Console())
+        main(tyro.cli(Options), make_console())
     except UserError as error:
-        Console(stderr=True).print(f"error: {error}", soft_wrap=True, markup=False)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

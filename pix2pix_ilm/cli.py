@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 from tyro.conf import Positional
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
+from pix2pix_ilm.terminal import make_console, prepare_streams
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pix2pix_ilm.training.config import TrainConfig
 
 INTERRUPTED = 130  # as a shell reports Ctrl-C
+HELP = {"-h", "--help", "--version"}  # whose reader may leave early, as head does
 SPINS = "2000"  # as fast as GNU OpenMP's default where nothing else runs (docs/performance.md)
 
 
@@ -40,11 +42,16 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.__doc__, add_help=False)
-    chosen, rest = parser.parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    prepare_streams(announce=HELP.isdisjoint(given))
+    chosen, rest = parser.parse_known_args(given)
     wait_asleep()
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
         leave_process_group()
+    except SettingError as error:
+        say(f"error: {error.describe(flag_of(error.path))}")
+        sys.exit(2)
     except UserError as error:
         say(f"error: {error}")
         sys.exit(2)
@@ -75,6 +82,11 @@ def leave_process_group() -> None:
 def say(line: str) -> None:
     """Print a line beside the command's output."""
     print(line, file=sys.stderr)  # noqa: T201
+
+
+def flag_of(path: str) -> str:
+    """Return the flag of a setting: --norm-options.reduction for norm_options.reduction."""
+    return f"--{path.replace('_', '-')}"
 
 
 def train(prog: str, arguments: list[str]) -> None:
@@ -218,8 +230,6 @@ class Evaluate:
 def evaluate(prog: str, arguments: list[str]) -> None:
     """Print the metric table of trained models, or of any images."""
     options = tyro.cli(Evaluate, prog=prog, args=arguments)
-    from rich.console import Console
-
     from pix2pix_ilm.evaluation.evaluate import (
         evaluate_checkpoints,
         evaluate_folders,
@@ -227,7 +237,7 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         make_scorer,
     )
     from pix2pix_ilm.evaluation.record import record_metrics
-    from pix2pix_ilm.evaluation.report import terminal, write_report
+    from pix2pix_ilm.evaluation.report import terminal_report, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
     from pix2pix_ilm.training.setup import is_main_process
 
@@ -241,14 +251,18 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         evaluation = evaluate_checkpoints(
             options.checkpoints, options.data, split, scorer, baselines_from=baselines_from
         )
-    if is_main_process():
-        console = Console()
-        console.print(terminal(evaluation, console.width))
+    if not is_main_process():
+        return
+    console = make_console()
+    try:
         if options.record:
             record_metrics(evaluation)
         if options.out:
             write_report(evaluation, options.out)
-            say(f"Done: {options.out}")
+    finally:  # what was computed is shown, also where it cannot be written
+        console.print(terminal_report(evaluation, console.width))
+    if options.out:
+        say(f"Done: {options.out}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,10 +314,7 @@ def data(prog: str, arguments: list[str]) -> None:
     else:
         from pix2pix_ilm.data.synthetic.dataset import synthesize
 
-        try:
-            synthesize(options.out, options.count, options.size, options.seed)
-        except ValueError as error:
-            raise UserError(f"--{error}") from None
+        synthesize(options.out, options.count, options.size, options.seed)
         say(f"Done: {options.out}")
 
 
@@ -453,9 +464,7 @@ class Reproduce:
 def reproduce(prog: str, arguments: list[str]) -> None:
     """Train and compare the ILM Norm paper's three configurations (Table 6)."""
     options = tyro.cli(Reproduce, prog=prog, args=arguments)
-    from rich.console import Console
-
-    from pix2pix_ilm.evaluation.report import terminal
+    from pix2pix_ilm.evaluation.report import terminal_report
     from pix2pix_ilm.reproduction.reproduce import reproduce
     from pix2pix_ilm.training.interrupts import Interrupted
 
@@ -465,8 +474,8 @@ def reproduce(prog: str, arguments: list[str]) -> None:
         say(f"Stopped and saved at step {stop.step} of {stop.folder}. Run the same again to go on.")
         sys.exit(INTERRUPTED)
     if evaluation:
-        console = Console()
-        console.print(terminal(evaluation, console.width))
+        console = make_console()
+        console.print(terminal_report(evaluation, console.width))
         say(f"Done: {options.out / 'report'}")
 
 

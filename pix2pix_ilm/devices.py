@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -13,7 +13,7 @@ def pick_device(device: Device) -> torch.device:
     """The device that was asked for; auto: the fastest that is there.
 
     Raises:
-        UserError: there is no such device.
+        SettingError: there is no such device.
     """
     there = {
         "cuda": torch.cuda.is_available(),
@@ -23,5 +23,6 @@ def pick_device(device: Device) -> torch.device:
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there[device]:
-        raise UserError(f"--device {device}: no such device found; use --device auto")
+        found = ", ".join(name for name in there if there[name])
+        raise SettingError("device", f"a device that is there (auto, {found})", device)
     return torch.device(device)

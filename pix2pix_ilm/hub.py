@@ -125,7 +125,7 @@ def share(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
     weights = converted(generator.state_dict(), dtype)
     for name, weight in weights.items():
         if not weight.isfinite().all():
-            raise UserError(f"--float16: {name} has weights that float16 cannot hold; leave it out")
+            raise UserError(f"{name}: has weights that float16 cannot hold; export it as float32")
     generator.load_state_dict(weights)  # what the picture shows is what is written
     make_folder(out)
     generator.write(out, dtype)

@@ -1,4 +1,6 @@
 import json
+import os
+import shlex
 import subprocess
 import sys
 
@@ -66,6 +68,33 @@ def test_training_says_what_to_do_next(drawn_pairs, tmp_path, capsys):
     assert (tmp_path / "tiny" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_training_outlives_whoever_reads_its_lines(drawn_pairs, tmp_path, encoding):
+    arguments = ["train", "facades", "--data", drawn_pairs, *TINY, "--epochs", 1, "--log-every", 1,
+                 "--checkpoints", tmp_path, "--name", "[bold]x :smile:"]  # fmt: skip
+    command = shlex.join(map(str, [sys.executable, "-m", "pix2pix_ilm", *arguments]))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -1"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path}/[bold]x :smile:: 16 pairs")
+    assert "standard output cannot be written (Broken pipe); going on without it" in done.stderr
+    assert (tmp_path / "[bold]x :smile:" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("command", ["--help", "data --help"])
+def test_help_is_quiet_when_its_reader_leaves(command):
+    program = f"{sys.executable} -m pix2pix_ilm {command} | head -1"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout
+
+
 def test_a_taken_name_is_refused_and_nothing_lost(trained, drawn_pairs, capsys):
     before = (trained / "model.safetensors").read_bytes()
     assert train_tiny(drawn_pairs, trained.parent) == 2
@@ -120,6 +149,20 @@ def test_evaluate_prints_a_table_and_writes_a_report(trained, drawn_pairs, tmp_p
     assert files == {
         "scores.json", "scores.csv", "table.md", "table.tex", "gallery.html", "plots",
     }  # fmt: skip
+
+
+def test_evaluate_writes_its_files_before_it_prints(drawn_pairs, tmp_path, monkeypatch):
+    class Unprintable:
+        width = 80
+
+        def print(self, _):
+            assert (tmp_path / "scores" / "gallery.html").exists()
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "make_console", Unprintable)
+    folder = drawn_pairs / "val"
+    with pytest.raises(ZeroDivisionError):
+        run("evaluate", "--outputs", folder, "--targets", folder, "--out", tmp_path / "scores")
 
 
 def test_evaluate_records_the_metrics_in_the_checkpoint(trained, drawn_pairs):
@@ -205,6 +248,10 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["train", "--resume", "nowhere"], "nowhere: not a training run"),
         (["train", "facades", "--generator.norm", "gn", "--generator.ngf", "10"],
          "--generator.norm-options.num-groups: expected a divisor"),
+        (["train", "facades", "--generator.ngf", "1000000"], "--generator.ngf: expected 1 to 512"),
+        (["train", "facades", "--lr", "inf"], "--lr: expected a finite number, at least 0, found"),
+        (["train", "facades", "--beta1", "1"], "--beta1: expected 0 to below 1, found 1.0"),
+        (["train", "facades", "--decay-epochs", "201"], "--decay-epochs: expected 0 to 200"),
         (["evaluate"], "evaluate: expected checkpoints, or both --outputs and --targets"),
         (
             ["evaluate", "--outputs", "x", "--targets", "x", "--record"],

@@ -134,6 +134,6 @@ def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
     generator, described = load_generator(checkpoint)
     generator.head.bias.data.fill_(1e6)
     write_generator(checkpoint, generator.state_dict(), described)
-    with pytest.raises(UserError, match=r"--float16: head.bias has weights that float16 cannot"):
+    with pytest.raises(UserError, match=r"head.bias: has weights that float16 cannot"):
         share(checkpoint, tmp_path / "shared", float16=True)
     assert not (tmp_path / "shared").exists()

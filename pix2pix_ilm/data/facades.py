@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import read_bytes
@@ -105,7 +105,8 @@ def fetch_rest(client: "httpx.Client", url: str, target: Path) -> None:
         done = done if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
-        columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        description = TextColumn("{task.description}", markup=False)
+        columns = (description, BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress, target.open("ab" if resumed else "wb") as file:
             task = progress.add_task(f"Downloading {target.stem}", total=total, completed=done)
             for chunk in response.iter_bytes(CHUNK):

@@ -63,7 +63,7 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
         plots.save(figure, out / "plots" / f"{name}.png")
 
 
-def terminal(evaluation: Evaluation, width: int = 120) -> Group:
+def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
     """Show the means and, with at least two configurations, their differences.
 
     Args:

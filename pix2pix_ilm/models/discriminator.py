@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.models.generator import init_weights
+from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.models.generator import WIDEST, init_weights
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
 
@@ -29,10 +29,10 @@ class DiscriminatorConfig:
     """Group sizes and the like."""
 
     def __post_init__(self) -> None:
-        if self.ndf < 1:
-            raise UserError(f"--discriminator.ndf: expected at least 1, found {self.ndf}")
+        if not 1 <= self.ndf <= WIDEST:
+            raise SettingError("discriminator.ndf", f"1 to {WIDEST}", self.ndf)
         if not 0 <= self.n_layers <= 6:
-            raise UserError(f"--discriminator.n-layers: expected 0 to 6, found {self.n_layers}")
+            raise SettingError("discriminator.n_layers", "0 to 6", self.n_layers)
         check_norm("discriminator", self.norm, self.norm_options, self.widths[1:])
 
     @property

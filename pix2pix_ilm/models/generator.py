@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.convolutions import DoublingConv, HalvingConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
 DropoutPlacement = Literal["original", "port"]
+WIDEST = 512  # channels of a first layer; eight times as many follow, in 3.5 G weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +44,14 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels"):
             if getattr(self, name) not in (1, 3):
-                flag = name.replace("_", "-")
-                raise UserError(
-                    f"--generator.{flag}: expected 1 (grey) or 3 (colour), "
-                    f"found {getattr(self, name)}"
-                )
-        if self.ngf < 1:
-            raise UserError(f"--generator.ngf: expected at least 1, found {self.ngf}")
+                expected = "1 (grey) or 3 (colour)"
+                raise SettingError(f"generator.{name}", expected, getattr(self, name))
+        if not 1 <= self.ngf <= WIDEST:
+            raise SettingError("generator.ngf", f"1 to {WIDEST}", self.ngf)
         if not 2 <= self.num_downs <= 10:
-            raise UserError(f"--generator.depth: expected 2 to 10, found {self.depth}")
+            raise SettingError("generator.depth", "2 to 10", self.depth)
         if not 0 <= self.dropout < 1:
-            raise UserError(f"--generator.dropout: expected 0 to below 1, found {self.dropout}")
+            raise SettingError("generator.dropout", "0 to below 1", self.dropout)
         check_norm("generator", self.norm, self.norm_options, self.widths[:-1])
 
     @property

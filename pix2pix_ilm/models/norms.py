@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import ArgumentError, SettingError
 from pix2pix_ilm.models.moments import (
     channel_moments,
     pool_moments,
@@ -78,12 +78,10 @@ class ILMNorm2d(nn.Module):
     ) -> None:
         super().__init__()
         if standardization not in STANDARDIZATION_OF.values():
-            raise ValueError(
-                "standardization: expected one of "
-                f"{', '.join(STANDARDIZATION_OF.values())}, found {standardization!r}"
-            )
+            allowed = f"one of {', '.join(STANDARDIZATION_OF.values())}"
+            raise ArgumentError("standardization", allowed, standardization)
         if reduction < 1:
-            raise ValueError(f"reduction: expected at least 1, found {reduction}")
+            raise ArgumentError("reduction", "at least 1", reduction)
         check_divides("key_group_size", key_group_size, num_channels)
         self.num_channels = num_channels
         self.standardization = standardization
@@ -173,7 +171,7 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
         return nn.BatchNorm2d(num_channels, affine=options.affine)
     standardization = STANDARDIZATION_OF.get(name.removeprefix("ilm-"))
     if standardization is None:
-        raise ValueError(f"norm: expected one of {', '.join(NORM_NAMES)}, found {name!r}")
+        raise ArgumentError("norm", f"one of {', '.join(NORM_NAMES)}", name)
     if name.startswith("ilm-"):
         return ILMNorm2d(
             num_channels,
@@ -200,24 +198,21 @@ def check_divides(name: str, size: int, num_channels: int) -> None:
     """Reject a group count or size that does not divide the channels, under the name it has."""
     if size < 1 or num_channels % size:
         nearest = math.gcd(max(size, 1), num_channels)
-        raise ValueError(
-            f"{name}: expected a divisor of the layer's {num_channels} channels, found {size}; "
-            f"{nearest} would fit"
-        )
+        expected = f"a divisor of the layer's {num_channels} channels"
+        raise ArgumentError(name, expected, size, f"{nearest} would fit")
 
 
 def check_norm(network: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
-    """Build each layer once without memory, so that a bad setting is refused under its own flag.
+    """Build each layer once without memory, so that a bad setting is refused under its own path.
 
     Raises:
-        UserError: beginning with the flag, e.g. ``--generator.norm-options.key-group-size``.
+        SettingError: e.g. of ``generator.norm_options.key_group_size``.
     """
     for width in sorted(set(widths)):
         try:
             with torch.device("meta"):
                 make_norm(name, width, options)
-        except ValueError as error:
-            setting, problem = str(error).split(":", 1)
-            group = "" if setting == "norm" else "norm-options."
-            flag = f"--{network}.{group}{setting.replace('_', '-')}"
-            raise UserError(f"{flag}:{problem}") from None
+        except ArgumentError as error:
+            group = network if error.path == "norm" else f"{network}.norm_options"
+            path = f"{group}.{error.path}"
+            raise SettingError(path, error.expected, error.found, error.advice) from None

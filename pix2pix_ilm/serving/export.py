@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from pix2pix_ilm.data.images import as_array, to_unit
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.training.runs import MODEL_CONFIG, load_generator
@@ -116,9 +116,9 @@ def checked_size(size: int | None, dynamic: bool, trained: int, multiple: int) -
     if size is None:
         return trained
     if dynamic:
-        raise UserError("--size: leave it out with --dynamic-size")
+        raise SettingError("size", "none where the size is dynamic", size)
     if size < 1 or size % multiple:
-        raise UserError(f"--size: expected a multiple of {multiple}, found {size}")
+        raise SettingError("size", f"a multiple of {multiple}", size)
     return size
 
 

@@ -65,8 +65,7 @@ def import_generator(
         if batch_statistics:
             config = with_image_statistics(config)
     except UserError as error:
-        reason = str(error).removeprefix("--generator.")  # here, no flag chose the value
-        raise UserError(f"{source}: {reason}") from None
+        raise UserError(f"{source}: {error}") from None
 
     described = ModelConfig(
         generator=config,

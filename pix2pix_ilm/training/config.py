@@ -1,17 +1,19 @@
 """The one list of hyper-parameters, which is also the command line's, and the presets."""
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.devices import Device
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training.losses import GanLoss
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
+MOST_EPOCHS = 10**6
 Precision = Literal["fp32", "tf32", "bf16"]
 StepMode = Literal["auto", "eager", "compile", "graph"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
@@ -89,43 +91,39 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.image_size not in IMAGE_SIZES:
             sizes = ", ".join(map(str, IMAGE_SIZES))
-            raise UserError(f"--image-size: expected one of {sizes}, found {self.image_size}")
+            raise SettingError("image_size", f"one of {sizes}", self.image_size)
         if self.stored_size < self.image_size:
-            raise UserError(
-                f"--load-size: expected at least the image size {self.image_size}, "
-                f"found {self.load_size}"
-            )
+            expected = f"at least the image size {self.image_size}"
+            raise SettingError("load_size", expected, self.load_size)
         if self.name is not None and Path(self.name).name != self.name:
-            raise UserError(f"--name: expected a plain folder name, found {self.name!r}")
+            raise SettingError("name", "a plain folder name", self.name)
         self._check_networks()
-        at_least_one = ("epochs", "batch_size", "log_every", "sample_every", "save_every")
-        for name in (*at_least_one, "num_samples"):
+        for name in ("batch_size", "log_every", "sample_every", "save_every", "num_samples"):
             self._check_range(name, 1)
+        self._check_range("epochs", 1, MOST_EPOCHS)
         self._check_range("keep_every", 1)
         self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight"):
             self._check_range(name, 0)
         for name in ("beta1", "beta2"):
-            self._check_range(name, 0, 1)
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(name, "0 to below 1", getattr(self, name))
 
     def _check_networks(self) -> None:
-        multiple, smallest = self.generator.size_multiple, self.discriminator.smallest_image
-        if self.generator.depth is not None and self.image_size % multiple:
-            raise UserError(
-                f"--generator.depth: {self.generator.depth} halvings need an image size that is "
-                f"a multiple of {multiple}, found {self.image_size}"
-            )
+        depth, n_layers = self.generator.depth, self.discriminator.n_layers
+        if depth is not None and self.image_size % self.generator.size_multiple:
+            expected = f"at most {self.image_size.bit_length() - 1} halvings of {self.image_size}"
+            raise SettingError("generator.depth", expected, depth)
+        smallest = self.discriminator.smallest_image
         if self.image_size < smallest:
-            raise UserError(
-                f"--discriminator.n-layers: {self.discriminator.n_layers} need an image size of "
-                f"at least {smallest}, found {self.image_size}"
-            )
+            expected = f"fewer layers for images below {smallest}x{smallest}"
+            raise SettingError("discriminator.n_layers", expected, n_layers)
 
-    def _check_range(self, name: str, low: float, high: float = float("inf")) -> None:
+    def _check_range(self, name: str, low: float, high: float = math.inf) -> None:
         value = getattr(self, name)
-        if value is not None and not low <= value <= high:
-            bounds = f"at least {low}" if high == float("inf") else f"{low} to {high}"
-            raise UserError(f"--{name.replace('_', '-')}: expected {bounds}, found {value}")
+        if value is not None and not (low <= value <= high and math.isfinite(value)):
+            bounds = f"a finite number, at least {low}" if high == math.inf else f"{low} to {high}"
+            raise SettingError(name, bounds, value)
 
     @property
     def stored_size(self) -> int:

@@ -23,7 +23,11 @@ class Interrupted(Exception):
 
 @contextmanager
 def noting_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM in a list instead of stopping; a second one stops at once."""
+    """Note signals to end in a list instead of ending; a second one ends the process at once.
+
+    Those are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone). One that is ignored stays
+    so, as SIGHUP under nohup.
+    """
     heard: list[int] = []
     previous = {}
 
@@ -31,8 +35,10 @@ def noting_signals() -> Iterator[list[int]]:
         heard.append(number)
         signal.signal(number, previous[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, note)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            previous[number] = signal.signal(number, note)
     try:
         yield heard
     finally:

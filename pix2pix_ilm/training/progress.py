@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 
 from accelerate import Accelerator
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.terminal import make_console
 
 
 class Reporter:
@@ -42,12 +42,12 @@ class Reporter:
         self.steps_per_epoch = steps_per_epoch
         self.images_per_step = images_per_step
         self.started = self.last = (start, time.perf_counter())
-        self.console = Console(quiet=not accelerator.is_main_process, highlight=False)
+        self.console = make_console(quiet=not accelerator.is_main_process)
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=self.console,
             disable=not self.console.is_terminal,
         )

@@ -24,11 +24,11 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from pix2pix_ilm.data.pairs import Direction
-from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.errors import SettingError, UserError, shorten
+from pix2pix_ilm.files import read_bytes, write_atomically
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.config import IMAGE_SIZES, TrainConfig
 from pix2pix_ilm.training.step import Networks
 
 MODEL_CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -55,6 +55,14 @@ class ModelConfig:
     seed: int | None = None
     """Seed of the training."""
 
+    def __post_init__(self) -> None:
+        multiple, most = self.generator.size_multiple, IMAGE_SIZES[-1]
+        if not 1 <= self.image_size <= most or self.image_size % multiple:
+            expected = f"a multiple of {multiple} up to {most}"
+            raise SettingError("image_size", expected, self.image_size)
+        if self.step is not None and self.step < 0:
+            raise SettingError("step", "at least 0", self.step)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
@@ -70,6 +78,10 @@ class RunRecord:
     versions: dict[str, str]
     processes: int = 1
     """How many processes it was started with; together they see one global batch per step."""
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise SettingError("processes", "at least 1", self.processes)
 
 
 def create_folder(config: TrainConfig) -> Path:
@@ -106,19 +118,21 @@ def write_json(path: Path, record: Any) -> None:  # noqa: ANN401
 
 
 def read_json(path: Path, record: type[Record]) -> Record:
-    """Read a dataclass from JSON.
+    """Read a dataclass from JSON: all of its names, no others, and of the types that it declares.
 
     Raises:
-        UserError: no such file, or not what the dataclass expects.
+        UserError: no such file, or not what the dataclass expects; names the file and the setting.
     """
     try:
-        return TypeAdapter(record).validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        return TypeAdapter(record).validate_json(read_bytes(path), strict=True, extra="forbid")
+    except SettingError as error:
+        raise UserError(f"{path}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where or 'content'}: {first['msg']}") from None
+        where = ".".join(shorten(part).strip("'") for part in first["loc"])
+        found = "" if first["type"] in ("missing", "json_invalid") else shorten(first["input"])
+        reason = f"{first['msg']}, found {found}" if found else first["msg"]
+        raise UserError(f"{path}: {where or 'content'}: {reason}") from None
 
 
 def open_run(folder: Path) -> RunRecord:

@@ -11,7 +11,7 @@ from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import pick_device
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.training.config import StepMode, TrainConfig
@@ -23,12 +23,14 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """Device, precision and processes, as configured and as torchrun set them.
 
     Raises:
-        UserError: no such device, or a tracker that is not installed.
+        SettingError: no such device, or a tracker that is not installed.
     """
     if config.tracker != "none" and config.tracker not in map(str, get_available_trackers()):
-        raise UserError(
-            f"--tracker {config.tracker}: not installed; 'pip install {config.tracker}', or use "
-            "--tracker tensorboard"
+        raise SettingError(
+            "tracker",
+            "one that is installed, such as tensorboard",
+            config.tracker,
+            f"'pip install {config.tracker}' installs it",
         )
     accelerator = Accelerator(
         cpu=pick_device(config.device).type == "cpu",  # or processes do not find one another
@@ -51,14 +53,13 @@ def step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
     """How steps are run: eager, compile or graph; what "auto" stands for here.
 
     Raises:
-        UserError: a CUDA graph where there is none to be had.
+        SettingError: a CUDA graph where there is none to be had.
     """
     graphs = accelerator.device.type == "cuda" and accelerator.num_processes == 1
     if mode == "graph" and not graphs:
-        raise UserError(
-            "--accelerate-step graph: expected one process on a CUDA device, found "
-            f"{accelerator.num_processes} on {accelerator.device.type}; use auto, eager or compile"
-        )
+        here = f"{accelerator.num_processes} on {accelerator.device.type}"
+        expected = f"auto, eager or compile without one process on a CUDA device (here: {here})"
+        raise SettingError("accelerate_step", expected, mode)
     if mode == "auto":
         return "graph" if graphs else "eager"
     return mode
@@ -70,17 +71,19 @@ def is_main_process() -> bool:
 
 
 def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
-    """Training pairs at the stored size, and the validation pairs to draw samples from."""
+    """Return the training pairs at the stored size, and the validation pairs to draw samples from.
+
+    Raises:
+        UserError: bad data, or a SettingError where a batch is larger than they are.
+    """
     root = data_folder(config.data, config.image_size)
     train_pairs = find_pairs(root, config.train_split)
     val_pairs = find_pairs(root, config.val_split or validation_split(root))
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
-        of_all = f" in each of {processes} processes" if processes > 1 else ""
-        raise UserError(
-            f"--batch-size: expected at most the {len(train_pairs)} training pairs, "
-            f"found {config.batch_size}{of_all}"
-        )
+        of_all = f" divided by {processes} processes" if processes > 1 else ""
+        expected = f"at most the {len(train_pairs)} training pairs{of_all}"
+        raise SettingError("batch_size", expected, config.batch_size)
     step = max(1, len(val_pairs) // config.num_samples)
     chosen = val_pairs[::step][: config.num_samples]
     train_images, val_images = (

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pix2pix_ilm.evaluation.report import latex, markdown, terminal
+from pix2pix_ilm.evaluation.report import latex, markdown, terminal_report
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.evaluation.tables import (
     DASH,
@@ -93,7 +93,7 @@ def test_nothing_is_best_without_a_rival(only):
     assert not with_role(alone, "best") | with_role(alone, "tied")
     assert "**" not in markdown(alone)
     assert "Differences" not in markdown(alone)
-    assert "minus" not in printed(terminal(alone))
+    assert "minus" not in printed(terminal_report(alone))
 
 
 def test_undefined_means_are_never_best(evaluation):
@@ -175,7 +175,7 @@ def test_roles_say_whether_a_difference_is_an_improvement(evaluation):
 
 
 def test_every_line_is_printed_in_the_terminal(evaluation):
-    text = printed(terminal(evaluation))
+    text = printed(terminal_report(evaluation))
     for table in (means(evaluation), differences(evaluation)):
         for row in table.rows:
             assert all(line.text in text for cell in row for line in cell)
@@ -195,7 +195,7 @@ def test_the_best_is_bold_and_ties_carry_a_mark_in_the_terminal(evaluation):
 
 @pytest.mark.parametrize("width", [200, 120, 80, 60, 45])
 def test_fits_the_terminal_and_says_what_it_leaves_out(evaluation, width):
-    text = printed(terminal(evaluation, width), width)
+    text = printed(terminal_report(evaluation, width), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert "RMSE ↓" in text

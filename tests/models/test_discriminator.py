@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions
 
@@ -183,26 +183,27 @@ def test_every_weight_learns_under_every_norm(norm, n_layers):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ndf": 0}, r"--discriminator\.ndf: .*found 0"),
-        ({"n_layers": -1}, r"--discriminator\.n-layers: .*found -1"),
-        ({"n_layers": 7}, r"--discriminator\.n-layers: .*found 7"),
+        ({"ndf": 0}, r"discriminator\.ndf: expected 1 to 512, found 0"),
+        ({"ndf": 10**18}, r"discriminator\.ndf: expected 1 to 512, found 1000000000000000000"),
+        ({"n_layers": -1}, r"discriminator\.n_layers: .*found -1"),
+        ({"n_layers": 7}, r"discriminator\.n_layers: .*found 7"),
         (
             {"norm": "gn", "ndf": 8},
-            r"--discriminator\.norm-options\.num-groups: .* 16 channels, found 32",
+            r"discriminator\.norm_options\.num_groups: .* 16 channels, found 32",
         ),
         (
             {"norm": "ilm-in", "norm_options": NormOptions(key_group_size=256)},
-            r"--discriminator\.norm-options\.key-group-size: .* 128 channels, found 256",
+            r"discriminator\.norm_options\.key_group_size: .* 128 channels, found 256",
         ),
         (
             {"norm": "ilm-ln", "norm_options": NormOptions(reduction=0)},
-            r"--discriminator\.norm-options\.reduction: .*found 0",
+            r"discriminator\.norm_options\.reduction: .*found 0",
         ),
-        ({"norm": "batch"}, r"--discriminator\.norm: .*found 'batch'"),
+        ({"norm": "batch"}, r"discriminator\.norm: .*found 'batch'"),
     ],
 )
 def test_config_errors_name_the_flag(settings, message):
-    with pytest.raises(UserError, match=f"^{message}"):
+    with pytest.raises(SettingError, match=f"^{message}"):
         DiscriminatorConfig(**settings)
 
 

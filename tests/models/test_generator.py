@@ -1,12 +1,13 @@
 """The U-Net against the published one: weights, shapes, dropout, initialisation, output."""
 
+import math
 from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions, make_norm
 
@@ -256,34 +257,37 @@ def test_every_weight_learns_under_every_norm(norm):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"in_channels": 2}, r"--generator\.in-channels: .*found 2"),
-        ({"out_channels": 4}, r"--generator\.out-channels: .*found 4"),
-        ({"ngf": 0}, r"--generator\.ngf: .*found 0"),
-        ({"depth": 1}, r"--generator\.depth: .*found 1"),
-        ({"depth": 11}, r"--generator\.depth: .*found 11"),
-        ({"dropout": 1.0}, r"--generator\.dropout: .*found 1\.0"),
-        ({"dropout": -0.1}, r"--generator\.dropout: .*found -0\.1"),
+        ({"in_channels": 2}, r"generator\.in_channels: .*found 2"),
+        ({"out_channels": 4}, r"generator\.out_channels: .*found 4"),
+        ({"ngf": 0}, r"generator\.ngf: expected 1 to 512, found 0"),
+        ({"ngf": 10**6}, r"generator\.ngf: expected 1 to 512, found 1000000"),
+        ({"ngf": 10**18}, r"generator\.ngf: expected 1 to 512, found 1000000000000000000"),
+        ({"dropout": math.nan}, r"generator\.dropout: .*found nan"),
+        ({"depth": 1}, r"generator\.depth: .*found 1"),
+        ({"depth": 11}, r"generator\.depth: .*found 11"),
+        ({"dropout": 1.0}, r"generator\.dropout: .*found 1\.0"),
+        ({"dropout": -0.1}, r"generator\.dropout: .*found -0\.1"),
         (
             {"norm": "gn", "ngf": 8},
-            r"--generator\.norm-options\.num-groups: .* 8 channels, found 32",
+            r"generator\.norm_options\.num_groups: .* 8 channels, found 32",
         ),
         (
             {"norm": "ilm-in", "norm_options": NormOptions(key_group_size=128)},
-            r"--generator\.norm-options\.key-group-size: .* 64 channels, found 128",
+            r"generator\.norm_options\.key_group_size: .* 64 channels, found 128",
         ),
         (
             {"norm": "ilm-gn", "norm_options": NormOptions(num_groups=48)},
-            r"--generator\.norm-options\.num-groups: .* 64 channels, found 48",
+            r"generator\.norm_options\.num_groups: .* 64 channels, found 48",
         ),
         (
             {"norm": "ilm-ln", "norm_options": NormOptions(reduction=0)},
-            r"--generator\.norm-options\.reduction: .*found 0",
+            r"generator\.norm_options\.reduction: .*found 0",
         ),
-        ({"norm": "batch"}, r"--generator\.norm: .*found 'batch'"),
+        ({"norm": "batch"}, r"generator\.norm: .*found 'batch'"),
     ],
 )
 def test_config_errors_name_the_flag(settings, message):
-    with pytest.raises(UserError, match=f"^{message}"):
+    with pytest.raises(SettingError, match=f"^{message}"):
         GeneratorConfig(**settings)
 
 

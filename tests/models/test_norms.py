@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torchvision import models
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.moments import pool_moments
 from pix2pix_ilm.models.norms import (
     NORM_NAMES,
@@ -480,12 +480,13 @@ def test_group_sizes_do_not_matter_to_norms_without_them(name):
     make_norm(name, 12, NormOptions(num_groups=5, key_group_size=5, reduction=0))
 
 
-def test_check_norm_names_the_flag_and_the_layer():
+def test_check_norm_names_the_setting_and_the_layer():
     options = NormOptions(key_group_size=8)
     check_norm("generator", "ilm-in", options, [64, 16, 8])
-    message = r"^--generator\.norm-options\.key-group-size: .* 12 channels, found 8; 4 would fit$"
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(SettingError, match=r"12 channels, found 8; 4 would fit$") as refused:
         check_norm("generator", "ilm-in", options, [64, 12])
+    assert refused.value.path == "generator.norm_options.key_group_size"
+    assert refused.value.found == 8
 
 
 @given(channels=st.integers(1, 6), groups=st.integers(1, 4), side=st.integers(1, 5))

@@ -141,9 +141,12 @@ def test_missing_packages_are_named_with_what_to_do(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 48}, "--size: expected a multiple of 32, found 48"),
-        ({"size": 0}, "--size: expected a multiple of 32, found 0"),
-        ({"size": 64, "dynamic_size": True}, "--size: leave it out with --dynamic-size"),
+        ({"size": 48}, "size: expected a multiple of 32, found 48"),
+        ({"size": 0}, "size: expected a multiple of 32, found 0"),
+        (
+            {"size": 64, "dynamic_size": True},
+            "size: expected none where the size is dynamic",
+        ),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(options, message, make_checkpoint, tmp_path):

@@ -113,13 +113,79 @@ def test_weights_of_another_network_are_refused(tmp_path):
         runs.load_generator(tmp_path)
 
 
-def test_a_config_with_a_wrong_value_is_refused_where_it_stands(tmp_path):
-    runs.save(tmp_path, trained_networks(), 1, CONFIG)
-    config = json.loads((tmp_path / runs.MODEL_CONFIG).read_text())
-    config["generator"]["ngf"] = "wide"
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    runs.export_generator(folder, UNetGenerator(CONFIG.sized_generator), 1, CONFIG)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "problem"),
+    [
+        ("image_size", 0, "expected a multiple of 32 up to 1024, found 0"),
+        ("image_size", -5, "found -5"),
+        ("image_size", 10**12, "found 1000000000000"),
+        ("image_size", 40, "found 40"),
+        ("image_size", "32", "valid integer, found '32'"),
+        ("image_size", None, "valid integer, found None"),
+        ("step", -1, "expected at least 0, found -1"),
+        ("direction", "AtoC", "'AtoB' or 'BtoA', found 'AtoC'"),
+        ("discriminator_norm", ["in"], "found ['in']"),
+        ("colour", 3, "Unexpected keyword argument, found 3"),
+        ("generator", 7, "an object, found 7"),
+        ("generator.ngf", 10**6, "expected 1 to 512, found 1000000"),
+        ("generator.ngf", 10**18, "expected 1 to 512, found 1000000000000000000"),
+        ("generator.ngf", True, "valid integer, found True"),
+        ("generator.ngf", "wide" * 10**5, "valid integer, found 'wide"),
+        ("generator.depth", 60, "expected 2 to 10, found 60"),
+        ("generator.norm", "<b>", "found '<b>'"),
+        ("generator.spectral", True, "Unexpected keyword argument, found True"),
+        ("generator.norm_options.key_group_size", 7, "found 7; 1 would fit"),
+        ("generator.norm_options.reduction", 0, "expected at least 1, found 0"),
+    ],
+)
+def test_a_config_is_checked_where_it_is_read(checkpoint, tmp_path, where, value, problem):
+    config = json.loads((checkpoint / runs.MODEL_CONFIG).read_text())
+    *groups, name = where.split(".")
+    inner = config
+    for group in groups:
+        inner = inner[group]
+    inner[name] = value
     (tmp_path / runs.MODEL_CONFIG).write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"config.json: generator.ngf"):
-        runs.load_generator(tmp_path)
+    with pytest.raises(UserError) as refused:
+        runs.read_model_config(tmp_path)
+    line = str(refused.value)
+    assert line.startswith(f"{tmp_path / runs.MODEL_CONFIG}: {where}: ")
+    assert problem in line
+    assert len(line) < len(str(tmp_path)) + 250
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"{", b"[1, 2]", b"null", b"{}"])
+def test_what_is_no_config_is_refused_by_its_file(tmp_path, content):
+    (tmp_path / runs.MODEL_CONFIG).write_bytes(content)
+    with pytest.raises(UserError, match=r"config.json: (content|generator): "):
+        runs.read_model_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"processes": 0}, "processes: expected at least 1, found 0"),
+        ({"train": "1"}, "train: Input should be a valid array, found '1'"),
+        ({"config": {"lr": "fast"}}, "config.lr: Input should be a valid number, found 'fast'"),
+        ({"config": {"beta1": 1.0}}, "beta1: expected 0 to below 1, found 1.0"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_file_and_field(tmp_path, change, problem):
+    record = runs.RunRecord(config=CONFIG, data_digest="d", train=["1"], val=["2"], versions={})
+    runs.write_json(tmp_path / runs.RUN, record)
+    written = json.loads((tmp_path / runs.RUN).read_text())
+    config = written["config"] | change.pop("config", {})
+    (tmp_path / runs.RUN).write_text(json.dumps(written | {"config": config} | change))
+    with pytest.raises(UserError) as refused:
+        runs.open_run(tmp_path)
+    assert str(refused.value) == f"{tmp_path / runs.RUN}: {problem}"
 
 
 def test_a_record_survives_json(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.synthetic.layout import Scene, lay_out
 from pix2pix_ilm.data.synthetic.render import Picture, draw_photo
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import ArgumentError, UserError
 from pix2pix_ilm.files import write_atomically
 
 
@@ -56,7 +56,7 @@ def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is not empty; choose a new folder")
     if count < 3:
-        raise ValueError(f"count: expected at least 3 pairs (train, val, test), found {count}")
+        raise ArgumentError("count", "at least 3 pairs (train, val, test)", count)
     held_out = max(count // 10, 1)
     shares = {"train": count - 2 * held_out, "val": held_out, "test": held_out}
     paths = [out / split / f"{i + 1}.png" for split, share in shares.items() for i in range(share)]
@@ -67,7 +67,7 @@ def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
 
 def check_size(size: int) -> None:
     if not 32 <= size <= 1024:
-        raise ValueError(f"size: expected 32 to 1024 pixels, found {size}")
+        raise ArgumentError("size", "32 to 1024 pixels", size)
 
 
 def write_pair(path: Path, seed: int, size: int) -> None:
