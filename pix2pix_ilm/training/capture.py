@@ -75,10 +75,21 @@ class CapturedStep:
 
 
 def cuda_capture(work: Callable[[], Tensor]) -> tuple[Callable[[], Any], Tensor]:
-    """Record a function's kernels in a CUDA graph."""
+    """Record a function's kernels in a CUDA graph.
+
+    Where that fails, the device's stream and random generator are as before. Older PyTorch leaves
+    the capture's stream current, and (before 2.13) the generator in the capture: whatever it is to
+    draw from then on raises "Offset increment outside graph capture".
+    """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = work()
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    before = generator.clone_state()
+    try:
+        with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
+            result = work()
+    except RuntimeError:
+        generator.graphsafe_set_state(before)
+        raise
     return graph.replay, result
 
 

@@ -96,11 +96,13 @@ def generator_step(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Teach the generator to pass for the photo and to be close to it."""
     discriminator = networks.frozen_discriminator.requires_grad_(False)
-    adversarial = adversarial_loss(discriminator(label, output), gan_loss)
-    l1 = l1_loss(output, photo)
+    try:
+        adversarial = adversarial_loss(discriminator(label, output), gan_loss)
+        l1 = l1_loss(output, photo)
 
-    networks.generator_optimizer.zero_grad()
-    backward(adversarial + l1_weight * l1)
-    networks.generator_optimizer.step()
-    discriminator.requires_grad_(True)
+        networks.generator_optimizer.zero_grad()
+        backward(adversarial + l1_weight * l1)
+        networks.generator_optimizer.step()
+    finally:  # where capturing the step in a CUDA graph fails, the same networks train on
+        discriminator.requires_grad_(True)
     return adversarial.detach(), l1.detach()

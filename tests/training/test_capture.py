@@ -1,7 +1,10 @@
 """CUDA graphs: their machinery with a pretended capture, and real ones where there is a GPU."""
 
+import copy
 import json
+from contextlib import nullcontext
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -9,8 +12,8 @@ import torch
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training import loop, runs
-from pix2pix_ilm.training.capture import WARM_UP, CapturedStep
+from pix2pix_ilm.training import loop, runs, step
+from pix2pix_ilm.training.capture import WARM_UP, CapturedStep, cuda_capture
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
@@ -50,9 +53,7 @@ def pretend_graphs(monkeypatch, capture, *, fall_back=True):
 
     def accelerated(session, say):
         place_optimizers(session.networks, torch.device("cpu"), graph=False)
-        step = CapturedStep(session.compute, say, capture, fall_back=fall_back)
-        session.captured = step
-        return step
+        return CapturedStep(session.compute, say, capture, fall_back=fall_back)
 
     monkeypatch.setattr(loop.Session, "accelerated", accelerated)
 
@@ -101,6 +102,84 @@ def test_where_capturing_fails_the_training_goes_on_with_one_line(config, monkey
     assert_equal_trainings(plain, loop.train(config))
     said = [line for line in capsys.readouterr().out.splitlines() if "graph" in line]
     assert said == ["no CUDA graph, going on without: operation not permitted"]
+
+
+def test_a_capture_that_fails_in_the_generators_half_leaves_no_trace(config, monkeypatch, capsys):
+    """As on a GPU: the kernels before the failure are recorded, not run, but Python has run."""
+    plain = loop.train(replace(config, name="plain"))
+    networks, failures = [], []
+    build = loop.build_networks
+    monkeypatch.setattr(
+        loop, "build_networks", lambda *a: networks.append(build(*a)) or networks[0]
+    )
+
+    def failing_late(work):
+        parts = vars(networks[0]).values()
+        before = [copy.deepcopy(part.state_dict()) for part in parts]
+        drawn = torch.get_rng_state()
+        with monkeypatch.context() as patch:
+            patch.setattr(step, "l1_loss", Mock(side_effect=RuntimeError("not when capturing")))
+            try:
+                work()
+            except RuntimeError as error:
+                failures.append(error)
+                raise
+            finally:
+                torch.set_rng_state(drawn)
+                for part, state in zip(parts, before, strict=True):
+                    part.load_state_dict(state)
+
+    pretend_graphs(monkeypatch, failing_late)
+    assert_equal_trainings(plain, loop.train(config))
+    assert len(failures) == 1
+    assert "no CUDA graph, going on without: not when capturing" in capsys.readouterr().out
+
+
+class Generator:
+    """A random generator of a CUDA device, as PyTorch before 2.13 has them."""
+
+    def __init__(self):
+        self.capturing = False
+
+    def clone_state(self):
+        return Generator()
+
+    def graphsafe_set_state(self, other):
+        self.capturing = other.capturing
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_failed_capture_takes_the_generator_out_of_it(monkeypatch, fails):
+    generator, current = Generator(), []
+
+    class Capture(nullcontext):
+        def __enter__(self):
+            generator.capturing = True
+            current.append("of the capture")
+
+        def __exit__(self, *_):
+            if fails:
+                raise RuntimeError("operation failed due to a previous error during capture")
+            generator.capturing = False
+            current.pop()
+
+    class Stream(nullcontext):
+        def __enter__(self):
+            self.before = [*current]
+
+        def __exit__(self, *_):
+            current[:] = self.before
+
+    monkeypatch.setattr(torch.cuda, "default_generators", (generator,))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    monkeypatch.setattr(torch.cuda, "stream", Stream)
+    monkeypatch.setattr(torch.cuda, "graph", Capture)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Mock)
+    with pytest.raises(RuntimeError, match="during capture") if fails else nullcontext():
+        cuda_capture(lambda: torch.zeros(3))
+    assert not generator.capturing
+    assert current == []
 
 
 def test_a_graph_that_was_asked_for_is_not_silently_replaced(config, monkeypatch):
@@ -186,7 +265,7 @@ class TestOnAGpu:
     def test_every_replay_draws_anew_and_follows_its_seed(self):
         drawn = CapturedStep(
             lambda index: torch.rand(3, device="cuda") + 0 * index, print,
-            loop.cuda_capture, fall_back=False,
+            cuda_capture, fall_back=False,
         )  # fmt: skip
         index = torch.zeros(1, dtype=torch.int64, device="cuda")
         values = []
@@ -197,6 +276,22 @@ class TestOnAGpu:
         assert torch.equal(replayed[0], replayed[3])
         assert not torch.equal(replayed[0], replayed[1])
         assert not torch.equal(replayed[1], replayed[2])
+
+    def test_where_capturing_fails_steps_draw_on_as_they_would_have(self, capsys):
+        def compute(index):
+            values = torch.rand(3, device="cuda") + 0 * index
+            if torch.cuda.is_current_stream_capturing():
+                values.sum().item()  # waits for the device, which ends every capture
+            return values
+
+        step = CapturedStep(compute, print, cuda_capture, fall_back=True)
+        index = torch.zeros(1, dtype=torch.int64, device="cuda")
+        for seed in range(WARM_UP + 3):
+            torch.manual_seed(seed)
+            drawn = step(index)
+            torch.manual_seed(seed)
+            assert torch.equal(drawn, torch.rand(3, device="cuda"))
+        assert "no CUDA graph" in capsys.readouterr().out
 
     def test_a_graphs_run_is_resumed_on_the_cpu(self, config):
         folder = on_gpu(config, "moved", "graph")

@@ -60,6 +60,20 @@ def test_the_discriminator_can_be_trained_again_after_a_step(batch):
     assert all(parameter.requires_grad for parameter in networks.discriminator.parameters())
 
 
+def test_the_discriminator_can_be_trained_again_after_a_step_that_failed(batch):
+    networks = small_networks()
+    count = iter(range(2))
+
+    def backward(loss):
+        if next(count):
+            raise RuntimeError("in the generator's half")
+        loss.backward()
+
+    with pytest.raises(RuntimeError, match="generator's half"):
+        train_step(networks, *batch, gan_loss="bce", l1_weight=100, backward=backward)
+    assert all(parameter.requires_grad for parameter in networks.discriminator.parameters())
+
+
 def test_the_networks_learn_a_pair_by_heart(batch):
     networks = small_networks()
     adam = torch.optim.Adam(networks.generator.parameters(), 1e-2, betas=(0.5, 0.999))
