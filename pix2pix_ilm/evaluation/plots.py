@@ -15,6 +15,7 @@ from pix2pix_ilm.evaluation.scores import Metric, Scores
 from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval, seed_mean
 from pix2pix_ilm.evaluation.tables import format_number
 from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.models.norm_statistics import LayerStatistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,15 @@ NAME_WIDTH = 24  # characters before a configuration's name wraps
 UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
 UNITS["l1"] = UNITS["rmse"]
 
+LOSS_TITLES = {
+    "discriminator": "discriminator's loss",
+    "adversarial": "generator's adversarial loss",
+    "l1": "L1 (training pairs, images in [-1, 1])",
+}
+CURVE_POINTS = 60  # along a curve of losses: what is logged between two is averaged
+
+Losses = Mapping[str, Float64[np.ndarray, " n"]]
+"""Steps, and each loss at them, by name."""
 Course = Mapping[int, Sequence[Scores]]
 """Step -> models, that differ by their seed."""
 
@@ -57,7 +67,7 @@ def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
     by_name = {one.name: one for one in evaluation.scores}
     rows = evaluation.summary.rows
     with own_style():
-        figure, axes = new_figure(1.5 + ROW_HEIGHT * len(rows))
+        figure, [axes] = new_figure(1.5 + ROW_HEIGHT * len(rows))
         for i, row in enumerate(rows):
             values = seed_mean([by_name[name] for name in row.models], metric.name)
             draw_row(axes, i, values, row.images[metric.name], metric.digits)
@@ -127,7 +137,7 @@ def steps(scores: Sequence[Scores]) -> dict[str, Course]:
 def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
     """A line per configuration: mean over images, and seeds, with its interval over images."""
     with own_style():
-        figure, axes = new_figure(4.5)
+        figure, [axes] = new_figure(4.5)
         for i, (name, by_step) in enumerate(courses.items()):
             means = [bootstrap_interval(seed_mean(of, metric.name)) for of in by_step.values()]
             color = COLORS[i % len(COLORS)]
@@ -145,12 +155,69 @@ def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
     return figure
 
 
-def new_figure(height: float) -> tuple["Figure", "Axes"]:
-    """Make a figure of so many inches that no window system has to know of."""
+def losses(trainings: Mapping[str, Sequence[Losses]]) -> "Figure":
+    """Draw one panel per loss; faint lines are single seeds.
+
+    Args:
+        trainings: configuration, such as IN / IN -> each seed's steps and losses, (n,) each.
+    """
+    with own_style():
+        figure, panels = new_figure(9.0, rows=len(LOSS_TITLES))
+        for i, (name, seeds) in enumerate(trainings.items()):
+            color = COLORS[i % len(COLORS)]
+            for axes, loss in zip(panels, LOSS_TITLES, strict=True):
+                curves = [smoothed(seed["step"], seed[loss]) for seed in seeds]
+                for steps, values in curves:
+                    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+                length = min(len(steps) for steps, _ in curves)
+                mean = np.mean([values[:length] for _, values in curves], axis=0)
+                axes.plot(curves[0][0][:length], mean, color=color, linewidth=2, label=name)
+        for axes, title in zip(panels, LOSS_TITLES.values(), strict=True):
+            axes.set_title(title, loc="left", fontsize=11, color=INK)
+            axes.grid(color=FAINT, linewidth=0.6)
+        panels[0].legend(frameon=False)
+        panels[-1].set_xlabel("training step")
+        panels[-1].xaxis.set_major_formatter("{x:,.0f}")
+    return figure
+
+
+def smoothed(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average consecutive values to at most ``CURVE_POINTS``, with the steps in their middle."""
+    parts = min(CURVE_POINTS, len(steps))
+    middles, means = (
+        np.array([part.mean() for part in np.array_split(line, parts)]) for line in (steps, values)
+    )
+    return middles, means
+
+
+def rescaling(layers: Sequence[LayerStatistics], title: str) -> "Figure":
+    """Draw how omega and beta of ILM layers vary: a panel each, a pair of bars per layer."""
+    bars = {
+        "over channels (what any affine norm has)": "over_channels",
+        "over images (what ILM adds)": "over_images",
+    }
+    names = [one.layer.removesuffix(".norm").replace(".", " ") for one in layers]
+    with own_style():
+        figure, panels = new_figure(6.5, rows=2)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
+        for axes, part in zip(panels, ("omega", "beta"), strict=True):
+            for i, (label, spread_of) in enumerate(bars.items()):
+                heights = [getattr(getattr(one, part), spread_of) for one in layers]
+                places = np.arange(len(layers)) + 0.4 * (0.5 - i)
+                axes.bar(places, heights, 0.38, color=COLORS[i], label=label)
+            axes.set_title(f"standard deviation of {part}", loc="left", fontsize=11)
+            axes.grid(axis="y", color=FAINT, linewidth=0.6)
+            axes.set_xticks(range(len(layers)), names, rotation=45, ha="right")
+            axes.legend(frameon=False, reverse=True)
+    return figure
+
+
+def new_figure(height: float, rows: int = 1) -> tuple["Figure", list["Axes"]]:
+    """Make a figure of so many inches and panels that no window system has to know of."""
     from matplotlib.figure import Figure
 
     figure = Figure((WIDTH, height), layout="constrained")
-    return figure, figure.add_subplot()
+    return figure, list(figure.subplots(rows, sharex=True, squeeze=False).flat)
 
 
 @contextmanager

@@ -1,7 +1,12 @@
 """The whole study: train what is missing, evaluate all, write the report."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from pix2pix_ilm.data.images import to_unit
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.evaluation import plots
@@ -14,7 +19,7 @@ from pix2pix_ilm.evaluation.evaluate import (
 from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
 from pix2pix_ilm.evaluation.scores import Sampling, norm_label
-from pix2pix_ilm.reproduction import curves, usage
+from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
 from pix2pix_ilm.reproduction.study import (
     CONFIGURATIONS,
     REPORT,
@@ -24,7 +29,7 @@ from pix2pix_ilm.reproduction.study import (
     train_all,
 )
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.runs import load_generator, write_json
+from pix2pix_ilm.training.runs import METRICS, load_generator, write_json
 
 BATCH_SIZE = 8  # images at once while evaluating
 
@@ -74,19 +79,37 @@ def report(evaluation: Evaluation, study: Study, folder: Path, seeds: int) -> No
         ]
         for norms in CONFIGURATIONS
     }
-    plots.save(curves.figure(folders), out / "plots" / "losses.png")
-    write_usage(folders, str(evaluation.protocol["split"]), study.config.data, out)
+    logged = {name: [read_losses(run) for run in runs] for name, runs in folders.items()}
+    plots.save(plots.losses(logged), out / "plots" / "losses.png")
+    write_norm_statistics(folders, str(evaluation.protocol["split"]), study.config.data, out)
 
 
-def write_usage(folders: dict[str, list[Path]], split: str, data: str, out: Path) -> None:
-    """``ilm-usage.json``, and a plot for the first seed of each configuration with ILM layers."""
-    found: dict[str, list[usage.LayerUsage]] = {}
+def read_losses(folder: Path) -> plots.Losses:
+    """Read the steps and losses, (n,) each, that a run logged."""
+    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return {
+        name: np.array([row[name] for row in rows], np.float64)
+        for name in ("step", *plots.LOSS_TITLES)
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormStatistics:
+    """Content of ``norm-statistics.json``."""
+
+    configurations: dict[str, list[LayerStatistics]]
+    """Configuration, such as ILM+IN / IN -> the layers of its first seed's generator."""
+
+
+def write_norm_statistics(folders: dict[str, list[Path]], split: str, data: str, out: Path) -> None:
+    """Write statistics of ILM layers, and a plot for each configuration that has some."""
+    found: dict[str, list[LayerStatistics]] = {}
     for name, (first, *_) in folders.items():
-        generator, described = load_generator(first)
-        pairs = read_split(data_folder(data, described.image_size), split, described)
-        found[name] = usage.layer_usage(generator, pairs.label)
+        generator, config = load_generator(first)
+        pairs = read_split(data_folder(data, config.image_size), split, config)
+        found[name] = layer_statistics(generator, map(to_unit, pairs.label.split(1)))
         if found[name]:
-            file = f"ilm-usage-{described.generator.norm}-{described.discriminator_norm}.png"
+            file = f"norm-statistics-{config.generator.norm}-{config.discriminator_norm}.png"
             title = f"ILM layers of the generator, {name}, {len(pairs)} images"
-            plots.save(usage.figure(found[name], title), out / "plots" / file)
-    write_json(out / "ilm-usage.json", usage.Usage(configurations=found))
+            plots.save(plots.rescaling(found[name], title), out / "plots" / file)
+    write_json(out / "norm-statistics.json", NormStatistics(configurations=found))

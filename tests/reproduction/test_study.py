@@ -61,14 +61,18 @@ def test_a_study_trains_evaluates_and_reports(config, folder):
     rows = {row.configuration: row for row in evaluation.summary.rows}
     assert list(rows)[:3] == ["IN / IN", "ILM+IN / IN", "ILM+IN / ILM+IN"]
     assert all(len(row.models) == 2 and row.seeds for row in list(rows.values())[:3])
-    assert {"constant colour", "per-class colour"} <= set(rows)
+    assert {"constant color", "per-class color"} <= set(rows)
     assert len([line for line in said if line.startswith("[")]) == 6
 
     report = folder / "report"
     assert {path.name for path in report.iterdir()} >= {"table.md", "gallery.html", "scores.json"}
     plots = {path.name for path in (report / "plots").iterdir()}
-    assert {"losses.png", "ilm-usage-ilm-in-in.png", "ilm-usage-ilm-in-ilm-in.png"} <= plots
-    used = json.loads((report / "ilm-usage.json").read_text())["configurations"]
+    assert {
+        "losses.png",
+        "norm-statistics-ilm-in-in.png",
+        "norm-statistics-ilm-in-ilm-in.png",
+    } <= plots
+    used = json.loads((report / "norm-statistics.json").read_text())["configurations"]
     assert used["IN / IN"] == []
     assert len(used["ILM+IN / IN"]) == 7  # five levels: 3 on the way down, 4 on the way up
     assert (folder / "in-in-seed0" / "metrics.json").exists()

@@ -1,15 +1,15 @@
 import torch
 
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norm_statistics import layer_statistics, spread
 from pix2pix_ilm.models.norms import ILMNorm2d
-from pix2pix_ilm.reproduction.usage import layer_usage, spread
 
 
 def generator(norm="ilm-in"):
     return UNetGenerator(GeneratorConfig(ngf=4, depth=4, norm=norm)).eval()
 
 
-LABELS = torch.randint(0, 256, (5, 16, 16, 3), dtype=torch.uint8)
+LABELS = (torch.rand(5, 3, 16, 16) * 2 - 1).split(1)
 
 
 def test_the_spread_is_that_over_images_and_over_channels():
@@ -17,10 +17,10 @@ def test_the_spread_is_that_over_images_and_over_channels():
     found = spread(values)
     assert found.over_images == torch.tensor(1 / 3).sqrt().item()
     assert abs(found.over_channels - torch.tensor([1.0, 10, 4]).std(correction=0).item()) < 1e-6
-    assert abs(found.silent - 2 / 3) < 1e-6
+    assert abs(found.constant_fraction - 2 / 3) < 1e-6
 
 
-def test_layers_without_encoders_are_silent_and_others_are_not():
+def test_layers_without_encoders_are_constant_and_others_are_not():
     network = generator()
     layers = {n: m for n, m in network.named_modules() if isinstance(m, ILMNorm2d)}
     first, *rest = layers.values()
@@ -28,10 +28,10 @@ def test_layers_without_encoders_are_silent_and_others_are_not():
     for layer in rest:
         torch.nn.init.normal_(layer.mean_decoder.weight)
         torch.nn.init.normal_(layer.encoder.weight)
-    used = layer_usage(network, LABELS)
-    assert [layer.layer for layer in used] == list(layers)
-    assert used[0].beta.silent == used[0].omega.silent == 1
-    assert all(layer.beta.over_images > 1e-4 for layer in used[1:])
+    found = layer_statistics(network, LABELS)
+    assert [layer.layer for layer in found] == list(layers)
+    assert found[0].beta.constant_fraction == found[0].omega.constant_fraction == 1
+    assert all(layer.beta.over_images > 1e-4 for layer in found[1:])
 
 
 def test_the_networks_outputs_are_what_they_were():
@@ -39,9 +39,9 @@ def test_the_networks_outputs_are_what_they_were():
     label = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
         before = network(label)
-        layer_usage(network, LABELS)
+        layer_statistics(network, LABELS)
         assert torch.equal(network(label), before)
 
 
-def test_networks_without_ilm_layers_use_none():
-    assert layer_usage(generator("in"), LABELS) == []
+def test_networks_without_ilm_layers_have_no_statistics():
+    assert layer_statistics(generator("in"), LABELS) == []
