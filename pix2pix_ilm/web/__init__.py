@@ -1,1 +1,7 @@
-"""The web page: paint a label map, see the photo."""
+"""The web page; its settings of Gradio and httpx must be made before they are imported."""
+
+import os
+
+REACHED_DIRECTLY = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+os.environ["no_proxy"] = "*"  # the server asks nobody but itself
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -1,31 +1,33 @@
 """Serving the page: to this machine, or to a network behind a password."""
 
+import asyncio
 import ipaddress
 import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by gradio when it is imported
 
 import gradio as gr
 from gradio import themes
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.web import studio
-from pix2pix_ilm.web.guard import Guard
+from pix2pix_ilm.web import REACHED_DIRECTLY, studio
+from pix2pix_ilm.web.answers import EXCEPTION_HANDLERS
 from pix2pix_ilm.web.page import FIRST_FACADE, Page
+from pix2pix_ilm.web.security import Guard
 from pix2pix_ilm.web.shelf import Shelf
 
 ASSETS = Path(__file__).parent / "assets"
 QUEUE = 16  # requests that may wait; more are told to come back
+KEEP_FILES = 3600  # seconds: age at which a file is deleted, and how often that is looked after
 SESSIONS = 128  # visitors whose choices are remembered; every API call counts as one, of 0.1 MB
 FAST_ENOUGH = 0.15  # seconds: a translation that may follow every stroke
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -70,7 +72,11 @@ def serve(
             f"--host {host}{' --share' if share else ''}: others could use this machine; "
             "add --auth USER:PASSWORD, or stay on 127.0.0.1"
         )
+    if share:  # Gradio's servers may be behind a proxy; this one is not
+        os.environ["no_proxy"] = ",".join([*known_names(host), REACHED_DIRECTLY])
     shelf = Shelf(checkpoints, chosen, device)
+    for problem in shelf.look()[1].values():
+        say(f"warning: {problem}; the page serves the others")
     with temporary_uploads(), ending_on_sigterm():
         blocks = Page(shelf, live=is_fast(shelf)).blocks
         _, url, public = launch(
@@ -79,23 +85,26 @@ def serve(
             server_port=port,
             auth=login,
             share=share,
-            hosts=[
-                *known_names(host),
-                *allowed_hosts,
-                *space,
-                *(["*.gradio.live"] if share else []),
-            ],
+            hosts=[*known_names(host), *(["*.gradio.live"] if share else [])],
+            proxied=[*allowed_hosts, *space],
         )
         say(f"The page is open at {url}{f' and {public}' if public else ''} (stop with Ctrl-C)")
         blocks.block_thread()
 
 
 def launch(
-    blocks: gr.Blocks, *, hosts: Sequence[str], **settings: object
+    blocks: gr.Blocks, *, hosts: Sequence[str], proxied: Sequence[str] = (), **settings: object
 ) -> tuple[object, str, str | None]:
-    """Start the server beside this thread, with everything closed that the page does not use."""
+    """Start the server beside this thread, with everything closed that the page does not use.
+
+    Args:
+        blocks: the page.
+        hosts: names under which it is asked.
+        proxied: further ones, under which a proxy in front of it is asked.
+        **settings: of ``blocks.launch``.
+    """
     blocks.queue(max_size=QUEUE, default_concurrency_limit=4, api_open=False)
-    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    guard = Middleware(Guard, hosts=[*hosts, *proxied], proxied=proxied)
     server: dict = {"prevent_thread_lock": True, "quiet": True, "share": False} | settings
     return blocks.launch(
         **server,
@@ -109,7 +118,11 @@ def launch(
         pwa=False,
         enable_monitoring=False,
         footer_links=["api"],
-        app_kwargs={"middleware": [trusted, Middleware(Guard)]},
+        app_kwargs={
+            "middleware": [guard],
+            "exception_handlers": EXCEPTION_HANDLERS,
+            "lifespan": deleting_old_files,
+        },
         theme=themes.Default(font=SYSTEM_FONTS[0], font_mono=SYSTEM_FONTS[1]),
         css_paths=ASSETS / "page.css",
         js=(ASSETS / "page.js").read_text("utf-8"),
@@ -171,8 +184,30 @@ def is_fast(shelf: Shelf) -> bool:
     try:
         studio.translate(shelf, label, None, painted=True)
         return studio.translate(shelf, label, None, painted=True).seconds < FAST_ENOUGH
-    except UserError:
+    except (UserError, ValueError, OverflowError):  # one odd model must not keep the page closed
         return False
+
+
+@asynccontextmanager
+async def deleting_old_files(_app: object) -> AsyncIterator[None]:
+    """Delete files that nobody can need any more while the server runs."""
+
+    async def look_after() -> None:
+        while True:
+            await asyncio.sleep(KEEP_FILES)
+            await asyncio.to_thread(delete_older, Path(get_upload_folder()), KEEP_FILES)
+
+    task = asyncio.create_task(look_after())
+    yield
+    task.cancel()
+
+
+def delete_older(folder: Path, seconds: float) -> None:
+    """Delete files of at least this age, and folders that were empty for so long, in a folder."""
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # it is not empty, or somebody else was faster
+            if time.time() - path.stat().st_mtime >= seconds:
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 @contextmanager

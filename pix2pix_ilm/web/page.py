@@ -1,21 +1,19 @@
 """The page: what stands where, and which event does what."""
 
-from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.actions import VARIATIONS, Actions, paintable
+from pix2pix_ilm.web.answers import Blocks
 from pix2pix_ilm.web.canvas import label_canvas, to_data_url
 from pix2pix_ilm.web.shelf import Shelf
 from pix2pix_ilm.web.studio import draw_facade
 from pix2pix_ilm.web.uploads import files_input, image_input
 
 FIRST_FACADE = 11  # seed of the facade that every visitor finds painted
-KEEP_FILES = 3600  # seconds: age at which a file is deleted, and how often that is looked after
 NO_MODEL = """### There is no trained model yet
 You can paint, but not translate. Train one in a few minutes with
 
@@ -29,19 +27,6 @@ UNSEEN: dict[str, Any] = PRIVATE | {"show_progress": "hidden"}
 Updates = dict[Any, Any]
 
 
-def plainly(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Tell the visitor what went wrong in one sentence, and print no traceback."""
-
-    @wraps(action)
-    def answer(*arguments: Any, **named: Any) -> Any:
-        try:
-            return action(*arguments, **named)
-        except UserError as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from None
-
-    return answer
-
-
 class Page:
     """The whole page; ``blocks`` is what Gradio launches.
 
@@ -53,10 +38,9 @@ class Page:
     def __init__(self, shelf: Shelf, *, live: bool) -> None:
         self.shelf = shelf
         self.actions = Actions(shelf)
-        with gr.Blocks(
+        with Blocks(
             title="Facade painter: pix2pix with ILM Norm",
             analytics_enabled=False,
-            delete_cache=(KEEP_FILES, KEEP_FILES),
         ) as self.blocks:
             gr.HTML(
                 "<h1>Facade painter</h1><p>Paint where walls, windows and doors are; "
@@ -177,12 +161,10 @@ class Page:
         again: dict[str, Any] = button | {"inputs": [self.source, *inputs]}
 
         arrival = [self.model, self.second, self.notice]
-        self.blocks.load(self.arrive, None, arrival, **UNSEEN).then(
-            plainly(self.show_first), **button
-        )
-        self.paint.click(plainly(paint), **button)
+        self.blocks.load(self.arrive, None, arrival, **UNSEEN).then(self.show_first, **button)
+        self.paint.click(paint, **button)
         self.canvas.input(
-            plainly(self.translate_stroke),
+            self.translate_stroke,
             [self.live, *inputs],
             outputs,
             trigger_mode="always_last",
@@ -190,25 +172,25 @@ class Page:
             **UNSEEN,
         )
         self.canvas.random(random_painting, None, self.canvas, **UNSEEN).then(
-            plainly(self.show_first), **button
+            self.show_first, **button
         )
-        self.translate_upload.click(plainly(upload), **button)
-        self.upload.upload(plainly(upload), **button)
-        self.edit.click(plainly(edit), self.upload, [self.canvas, self.tabs], **UNSEEN).success(
-            plainly(self.show_first), **button
+        self.translate_upload.click(upload, **button)
+        self.upload.upload(upload, **button)
+        self.edit.click(edit, self.upload, [self.canvas, self.tabs], **UNSEEN).success(
+            self.show_first, **button
         )
         for choice in (self.model, self.second):
-            choice.input(plainly(self.translate), **again)
-        self.reference.change(plainly(self.translate), **again)
+            choice.input(self.translate, **again)
+        self.reference.change(self.translate, **again)
         self.vary.click(
-            plainly(self.actions.vary),
+            self.actions.vary,
             [self.source, *inputs],
             self.variations,
             **MODEL,
             **PRIVATE,
         )
         self.translate_batch.click(
-            plainly(self.show_batch),
+            self.show_batch,
             [self.files, self.model],
             [self.batch_photos, self.batch_zip],
             **BATCH,
@@ -216,16 +198,18 @@ class Page:
         )
 
     def choices(self) -> list[tuple[str, str]]:
-        """What the lists of models show, and the names behind it."""
-        return [(model.label, model.name) for model in self.shelf.models().values()]
+        """What the lists of models show, and the names behind it; broken ones come last."""
+        models, broken = self.shelf.look()
+        usable = [(model.label, name) for name, model in models.items()]
+        return usable + [(f"{name}: broken, cannot be used", name) for name in broken]
 
     def arrive(self) -> Updates:
         """Show the models that are there now."""
-        choices = self.choices()
+        choices, usable = self.choices(), list(self.shelf.models())
         return {
-            self.model: gr.Dropdown(choices, value=choices[0][1] if choices else None),
+            self.model: gr.Dropdown(choices, value=usable[0] if usable else None),
             self.second: gr.Dropdown([("none", ""), *choices], value=""),
-            self.notice: gr.Markdown(visible=not choices),
+            self.notice: gr.Markdown(visible=not usable),
         }
 
     def show_first(self, *inputs: Any) -> Updates:
@@ -279,10 +263,10 @@ class Page:
             skipped = gr.JSON(label="Why files were skipped")
             button = gr.Button()
         button.click(
-            plainly(self.actions.translate_file), [one, model], photo, api_name="translate", **MODEL
+            self.actions.translate_file, [one, model], photo, api_name="translate", **MODEL
         )
         button.click(
-            plainly(self.actions.translate_files),
+            self.actions.translate_files,
             [several, model],
             [zipped, skipped],
             api_name="batch",

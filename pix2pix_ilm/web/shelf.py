@@ -12,6 +12,7 @@ from pix2pix_ilm.evaluation.record import Record, read_metrics
 from pix2pix_ilm.evaluation.scores import configuration_label
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.training.runs import MODEL_CONFIG, WEIGHTS, ModelConfig, read_model_config
+from pix2pix_ilm.web.uploads import shortened
 
 PREFERRED = "facades-ilm"
 LOADED = 4  # models kept in memory
@@ -61,43 +62,58 @@ class Shelf:
 
     def models(self) -> dict[str, Model]:
         """Name -> model, the default one first."""
-        found = sorted(self.folder.glob(f"*/{MODEL_CONFIG}"), key=lambda file: file.stat().st_mtime)
-        folders = [file.parent for file in reversed(found)]
+        return self.look()[0]
+
+    def look(self) -> tuple[dict[str, Model], dict[str, str]]:
+        """Name -> model, the default one first; name of a broken one -> what is wrong with it."""
+        found = sorted(self.folder.glob(f"*/{MODEL_CONFIG}"), key=time_written, reverse=True)
+        folders = [file.parent for file in found]
         folders.sort(key=lambda folder: folder.name != PREFERRED)
-        models: dict[str, Model] = {}
+        models, broken = dict[str, Model](), dict[str, str]()
         for folder in (*self.chosen, *folders):
-            model = read_model(folder)
-            if model is not None:
-                models.setdefault(model.name, model)
-        return models
+            name = folder.resolve().name
+            try:
+                models.setdefault(name, read_model(folder))
+            except (UserError, ValueError, OverflowError) as error:
+                broken[name] = str(error)
+        return models, {name: broken[name] for name in broken if name not in models}
 
     def get(self, name: str | None) -> Model:
         """The model of a name, or the default one; UserError, in words for a visitor."""
-        models = self.models()
+        models, broken = self.look()
+        if name and name in models:
+            return models[name]
+        if name and name in broken:
+            raise UserError(f"The model {shortened(name)!r} is broken; choose another one.")
         if not models:
             raise UserError("There is no trained model yet.")
         if not name:
             return next(iter(models.values()))
-        if name not in models:
-            raise UserError(f"There is no model {name!r}; choose one of {', '.join(models)}.")
-        return models[name]
+        raise UserError(
+            f"There is no model {shortened(name)!r}; choose one of {', '.join(models)}."
+        )
 
     def translator(self, model: Model) -> Translator:
         """The model, loaded; UserError, in words for a visitor."""
         try:
             return load(model.folder, (model.folder / WEIGHTS).stat().st_mtime_ns, self.device)
-        except (UserError, OSError):
+        except (UserError, OSError, ValueError, OverflowError):
             raise UserError(
-                f"The model {model.name!r} cannot be loaded; choose another one."
+                f"The model {shortened(model.name)!r} cannot be loaded; choose another one."
             ) from None
 
 
-def read_model(folder: Path) -> Model | None:
-    """What stands in a checkpoint's folder; None if it is none (any more)."""
+def time_written(file: Path) -> float:
+    """When a file was written; 0 if it is not there (any more)."""
     try:
-        config = read_model_config(folder)
-    except UserError:
-        return None
+        return file.stat().st_mtime
+    except OSError:
+        return 0
+
+
+def read_model(folder: Path) -> Model:
+    """What stands in a checkpoint's folder; UserError if it is none (any more)."""
+    config = read_model_config(folder)
     name = folder.resolve().name
     return Model(name=name, folder=folder, config=config, record=read_metrics(folder, config.step))
 

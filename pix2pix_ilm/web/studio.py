@@ -25,6 +25,7 @@ from pix2pix_ilm.web.uploads import Picture, read_label_map
 
 LARGEST_SIDE = 1024
 MOST_FILES = 100  # in a batch
+LONGEST_NAME = 50  # characters of a model's name in a file's: those may have 255 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +136,13 @@ def save(path: Path, image: Picture) -> None:
 
 def keep(photos: Sequence[Photo]) -> Files:
     """Write the label map, the photos, and the pair that can be trained on."""
-    first = photos[0]
+    first, names = photos[0], list[str]()
     folder = new_folder()
+    for photo in photos:
+        names.append(free_name(f"photo-{photo.model.name[:LONGEST_NAME]}", names))
     files = Files(
         label=folder / "label_map.png",
-        photos=tuple(folder / f"photo-{photo.model.name}.png" for photo in photos),
+        photos=tuple(folder / f"{name}.png" for name in names),
         pair=folder / "pair.png",
     )
     save(files.label, first.label)

@@ -18,6 +18,7 @@ from pix2pix_ilm.errors import UserError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 SMALLEST_SIDE = 16
 MOST_PIXELS = 4096 * 4096
+LONGEST_ECHO = 80  # characters
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
@@ -88,6 +89,7 @@ def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> Pict
     if not path:
         raise UserError(f"Choose a {what} first.")
     file = Path(path)
+    name = shortened(file.name)
     if not is_upload(file):
         raise UserError("That file is not here any more; please upload it again.")
     try:
@@ -98,12 +100,17 @@ def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> Pict
         raise
     except UnidentifiedImageError:
         raise UserError(
-            f"{file.name} is not an image that can be read here ({', '.join(FORMATS)})."
+            f"{name} is not an image that can be read here ({', '.join(FORMATS)})."
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{file.name} has too many pixels; the most are 4096x4096.") from None
+        raise UserError(f"{name} has too many pixels; the most are 4096x4096.") from None
     except Exception:  # a damaged file can make a decoder raise nearly anything
-        raise UserError(f"{file.name} is damaged and cannot be opened.") from None
+        raise UserError(f"{name} is damaged and cannot be opened.") from None
+
+
+def shortened(text: str) -> str:
+    """At most the first 80 characters of what a visitor sent."""
+    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."
 
 
 def is_upload(file: Path) -> bool:
@@ -119,12 +126,12 @@ def decode(file: Path) -> Image.Image:
     """The first frame, upright; its size is checked before its pixels are decoded."""
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
+        name = shortened(file.name)
         if width * height > MOST_PIXELS:
-            raise UserError(f"{file.name} is {width}x{height}; the most are 4096x4096 pixels.")
+            raise UserError(f"{name} is {width}x{height}; the most are 4096x4096 pixels.")
         if min(width, height) < SMALLEST_SIDE:
             raise UserError(
-                f"{file.name} is {width}x{height}; it must be at least "
-                f"{SMALLEST_SIDE}x{SMALLEST_SIDE}."
+                f"{name} is {width}x{height}; it must be at least {SMALLEST_SIDE}x{SMALLEST_SIDE}."
             )
         image.load()
         return ImageOps.exif_transpose(image)

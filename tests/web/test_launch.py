@@ -1,7 +1,9 @@
+import asyncio
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,15 @@ import httpx
 import pytest
 
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.web.launch import is_loopback, known_names, parse_auth, serve, temporary_uploads
+from pix2pix_ilm.web import launch as launch_module
+from pix2pix_ilm.web.launch import (
+    delete_older,
+    is_loopback,
+    known_names,
+    parse_auth,
+    serve,
+    temporary_uploads,
+)
 
 OPEN = re.compile(r"open at (http://127\.0\.0\.1:\d+/)")
 
@@ -49,7 +59,8 @@ def test_a_space_is_public_under_its_own_names_only(tmp_path, monkeypatch):
     with pytest.raises(InterruptedError):
         try_to_serve(tmp_path)
     assert launched["server_name"] == "0.0.0.0"
-    assert {"me-facades.hf.space", "facades.example", "localhost"} <= set(launched["hosts"])
+    assert launched["proxied"] == ["me-facades.hf.space", "facades.example"]
+    assert "localhost" in launched["hosts"]
     assert "*" not in launched["hosts"]
     monkeypatch.delenv("SPACE_ID")
     with pytest.raises(UserError, match="others could use this machine"):
@@ -91,11 +102,48 @@ def test_uploads_lie_in_a_folder_that_is_gone_in_the_end(monkeypatch):
     assert os.environ["GRADIO_TEMP_DIR"] == "before"
 
 
+def test_old_files_and_folders_are_deleted_and_new_ones_kept(tmp_path):
+    for name, age in (("old", 100), ("new", 10)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "a.png").write_bytes(b"image")
+        for path in (folder / "a.png", folder):
+            os.utime(path, (time.time() - age,) * 2)
+    delete_older(tmp_path, 50)
+    assert not (tmp_path / "old" / "a.png").exists()
+    assert (tmp_path / "new" / "a.png").exists()
+    os.utime(tmp_path / "old", (0, 0))
+    delete_older(tmp_path, 50)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_the_server_looks_after_old_files_while_it_runs(monkeypatch, tmp_path):
+    looked = []
+
+    async def run() -> None:
+        came = asyncio.Event()
+        monkeypatch.setattr(launch_module, "KEEP_FILES", 0)
+        monkeypatch.setattr(launch_module, "delete_older", lambda *given: looked.append(given))
+        monkeypatch.setattr(asyncio, "to_thread", lambda work, *given: _call(work, given, came))
+        async with launch_module.deleting_old_files(None):
+            await came.wait()
+
+    async def _call(work, given, came) -> None:
+        work(*given)
+        came.set()
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    asyncio.run(run())
+    assert looked[0] == (tmp_path, 0)
+
+
 def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
     two_models, tmp_path
 ):
     command = [sys.executable, "app.py", "--checkpoints", str(two_models), "--device", "cpu"]
-    environment = os.environ | {"TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = {"TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": "", "all_proxy": "socks5://[::1]:9"}
+    environment = os.environ | nowhere | environment
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=root, env=environment

@@ -285,3 +285,17 @@ def test_text_can_be_read_on_its_background(visit, site, translate, theme):
     ):  # fmt: skip
         contrast = visitor.page.locator(selector).first.evaluate(CONTRAST)
         assert contrast >= 4.5, selector
+
+
+def test_the_login_says_what_is_wrong_and_lets_in(serve_page, two_models, browser):
+    context = browser.new_context()  # not watched: the console tells of the wrong password
+    page = context.new_page()
+    page.goto(serve_page(two_models, auth=("me", "secret")))
+    page.get_by_label("User").fill("me")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_have_text("The user or the password is wrong.")
+    page.get_by_label("Password").fill("secret")
+    page.get_by_role("button").click()
+    expect(page.locator("#note")).to_contain_text("facades-ilm 64x64")
+    context.close()

@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import re
 import socket
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -131,8 +132,7 @@ def test_a_forged_file_is_refused_everywhere(site, file):
     with httpx.Client() as http:
         for function in range(20):  # also those that only the page calls
             body = {"data": [file] * 8, "fn_index": function, "session_hash": "x"}
-            for path in ("queue/join", "run/predict", "component_server"):
-                assert http.post(f"{site}/gradio_api/{path}", json=body).status_code == 400
+            assert http.post(f"{site}/gradio_api/queue/join", json=body).status_code == 400
 
 
 def test_an_image_within_the_request_is_no_upload_either(site):
@@ -149,10 +149,83 @@ def test_functions_of_the_page_cannot_be_called_past_the_queue(site):
     assert 400 <= answer.status_code < 500
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil"])
-def test_a_page_of_another_name_gets_nothing(site, host):
-    for path in ("/", "/config", "/gradio_api/info"):
-        assert httpx.get(site + path, headers={"host": host}).status_code == 400
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("translate", []),
+        ("translate", [5, 5]),
+        ("translate", ["label.png", ""]),
+        ("translate", [[{"path": None}], ""]),
+        ("translate", [{"path": None}, {"name": ["facades-ilm"]}]),
+        ("translate", [None, "", None, None]),
+        ("batch", [[5], ""]),
+        ("batch", [None, ""]),
+    ],
+)
+def test_wrong_arguments_are_answered_in_one_sentence_and_no_traceback(site, name, data, capfd):
+    status, text = call(site, name, data)
+    assert status == 200
+    assert text.startswith("event: error")
+    message = json.loads(text.split("data: ")[1])["error"]
+    assert re.fullmatch(r"[A-Z][\w ]{10,80}\.", message)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("call/translate", {"data": "x" * 150}, 422),
+        ("call/translate", [{"x": 1}], 422),
+        ("call/nothing", {"data": []}, 400),
+        ("call/v2/translate", {"odd": 1}, 400),
+        ("call/v2/nothing", {"odd": 1}, 400),
+        ("queue/join", {"data": [], "fn_index": 999, "session_hash": "x"}, 400),
+        ("queue/join", {"data": [], "fn_index": "x" * 150, "session_hash": "x"}, 422),
+        ("queue/join", {"data": [], "fn_index": 1}, 400),
+    ],
+)
+def test_odd_requests_are_answered_in_one_sentence_and_no_traceback(
+    site, path, body, status, capfd
+):
+    answer = httpx.post(f"{site}/gradio_api/{path}", json=body)
+    assert answer.status_code == status
+    assert len(answer.json()["detail"]) <= 80
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "part", ['; filename=""', "", '; filename=".."', '; filename="/"', '; filename="\0"']
+)
+def test_an_upload_without_a_name_is_no_error_of_the_server(site, part, capfd):
+    form = f'--x\r\nContent-Disposition: form-data; name="files"{part}\r\n\r\nimage\r\n--x--\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = httpx.post(f"{site}/gradio_api/upload", content=form.encode(), headers=headers)
+    assert answer.status_code in (200, 400)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_stream_without_end_is_refused_and_cut_off(site):
+    """Transfer-Encoding beside Content-Length, and a body that never ends."""
+    address = httpx.URL(site)
+    head = (
+        "POST /gradio_api/call/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+        "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+    )
+    with socket.create_connection((address.host, address.port), timeout=TIMEOUT) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while received := connection.recv(1000):  # until the server closes
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"states its length twice" in answer
+
+
+def test_the_name_of_another_host_is_in_no_answer(site):
+    for header in ("x-forwarded-host", "x-gradio-server"):
+        for path in ("/", "/config", "/gradio_api/info"):
+            answer = httpx.get(site + path, headers={header: "evil.example"})
+            assert answer.status_code == 200
+            assert "evil.example" not in answer.text
 
 
 def test_a_file_outside_the_upload_folder_is_not_served(site):
@@ -169,15 +242,19 @@ def test_a_large_file_is_refused(site):
 
 def test_with_a_password_nothing_is_shown_without_it(serve_page, two_models):
     site = serve_page(two_models, auth=("me", "secret"))
-    for path in ("/config", "/gradio_api/info", "/gradio_api/file=/etc/passwd"):
+    for path in ("/config", "/gradio_api/info", "/gradio_api/app_id"):
         assert httpx.get(site + path).status_code == 401
     assert call(site, "translate", [None, ""])[0] == 401
     with httpx.Client() as http:
         login = {"username": "me", "password": "secret"}
         assert http.post(f"{site}/login", data=login | {"password": "x"}).status_code == 400
+        assert "gradio" not in http.get(site).text
         assert http.post(f"{site}/login", data=login).status_code == 200
         file = {"path": None}
         assert call(site, "translate", [file, ""], http)[0] == 200
+    client = Client(site, auth=("me", "secret"), verbose=False)
+    assert client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    client.close()
 
 
 def test_a_flood_is_answered_and_nothing_hangs(site):

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 
@@ -7,6 +8,7 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.training.runs import WEIGHTS, write_json
+from pix2pix_ilm.web import shelf as shelf_module
 from pix2pix_ilm.web.shelf import Shelf
 
 
@@ -48,11 +50,49 @@ def test_a_chosen_folder_that_is_no_checkpoint_is_refused(tmp_path):
         Shelf(tmp_path, [tmp_path])
 
 
-def test_other_folders_and_broken_ones_are_left_out(folder):
+def test_other_folders_are_left_out(folder):
     (folder / "empty").mkdir()
-    (folder / "broken").mkdir()
-    (folder / "broken" / "config.json").write_text("{")
+    (folder / "gone").mkdir()
+    (folder / "gone" / "config.json").symlink_to(folder / "nowhere")
     assert list(Shelf(folder).models()) == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("image_size", "wide"), ("image_size", None), ("generator", {"ngf": "many"}), ("step", [])],
+)
+def test_a_broken_model_is_told_apart_and_answers_in_one_sentence(folder, field, value):
+    file = folder / "new" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    shelf = Shelf(folder)
+    models, broken = shelf.look()
+    assert list(models) == ["old"]
+    assert list(broken) == ["new"]
+    assert broken["new"].startswith(f"{file}: ")
+    assert shelf.get(None).name == "old"
+    with pytest.raises(UserError, match=r"^The model 'new' is broken; choose another one\.$"):
+        shelf.get("new")
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError, UserError])
+def test_nothing_that_goes_wrong_with_one_model_hides_the_others(folder, monkeypatch, error):
+    read = shelf_module.read_model_config
+
+    def fail(checkpoint):
+        if checkpoint.name == "new":
+            raise error("odd")
+        return read(checkpoint)
+
+    monkeypatch.setattr(shelf_module, "read_model_config", fail)
+    models, broken = Shelf(folder).look()
+    assert (list(models), broken) == (["old"], {"new": "odd"})
+
+
+def test_only_broken_models_are_no_model(folder):
+    for name in ("new", "old"):
+        (folder / name / "config.json").write_text("{")
+    with pytest.raises(UserError, match="no trained model"):
+        Shelf(folder).get(None)
 
 
 def test_a_model_that_was_trained_meanwhile_is_there(folder, make_checkpoint):
@@ -83,6 +123,12 @@ def test_an_unknown_name_is_refused_with_those_that_there_are(folder):
         Shelf(folder).get("other")
 
 
+def test_little_of_a_long_name_is_repeated(folder):
+    with pytest.raises(UserError) as refusal:
+        Shelf(folder).get("x" * 1000)
+    assert len(str(refusal.value)) < 150
+
+
 def test_a_model_is_loaded_once_and_again_when_it_was_trained_on(folder):
     shelf = Shelf(folder)
     first = shelf.translator(shelf.get("new"))
@@ -100,3 +146,14 @@ def test_a_model_that_cannot_be_loaded_is_named_without_its_folder(folder):
     shutil.rmtree(model.folder)
     with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
         shelf.translator(model)
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError, OSError])
+def test_a_model_that_fails_in_an_odd_way_answers_in_one_sentence(folder, monkeypatch, error):
+    def fail(*_):
+        raise error("odd")
+
+    monkeypatch.setattr(shelf_module, "load", fail)
+    shelf = Shelf(folder)
+    with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
+        shelf.translator(shelf.get("new"))

@@ -174,3 +174,14 @@ def test_a_reference_of_another_size_is_resized_and_small_photos_have_no_lpips(s
     rmse, _ssim, lpips = measure(photo.image, noise(50, 70))
     assert float(rmse) > 0
     assert lpips == "too small"
+
+
+def test_names_of_models_that_are_as_long_as_a_folders_can_be_make_files_of_their_own(
+    shelf, make_checkpoint
+):
+    names = [f"{'m' * 250}{end}" for end in "ab"]
+    for name in names:
+        make_checkpoint(name)
+    files = studio.keep([studio.translate(shelf, noise(32, 32), name) for name in names])
+    assert len(set(files.photos)) == 2
+    assert all(photo.is_file() for photo in files.photos)

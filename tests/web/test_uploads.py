@@ -149,3 +149,11 @@ def test_inputs_hand_on_paths_without_opening_or_making_files(uploads):
     assert files_input("Label maps").preprocess(ListFiles(root=[file])) == [file.path]
     assert files_input("Label maps").preprocess(None) == []
     assert list(uploads.iterdir()) == []
+
+
+def test_refusals_repeat_little_of_a_long_name(uploads):
+    long = uploads / f"{'x' * 190}.png"
+    long.write_bytes(b"hello")
+    assert "x" * 81 not in refusal(long)
+    Image.new("RGB", (4, 4)).save(long)
+    assert "x" * 81 not in refusal(long)

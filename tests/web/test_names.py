@@ -1,0 +1,112 @@
+"""Names from folders, files and visitors are text in the page and the gallery, never markup."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from pix2pix_ilm.evaluation.evaluate import Evaluation
+from pix2pix_ilm.evaluation.gallery import gallery
+from pix2pix_ilm.evaluation.intervals import Interval
+from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.evaluation.scores import Scores, table_metrics
+from pix2pix_ilm.evaluation.summary import summarize
+from pix2pix_ilm.training.runs import MODEL_CONFIG, write_json
+from pix2pix_ilm.web.studio import draw_facade
+
+pytestmark = [
+    pytest.mark.browser,
+    # gradio sets an option of pandas that is on its way out
+    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
+]
+MARKUP = "<img src=x onerror=window.hit=1>"
+NAMES = (MARKUP, "${window.hit=1}{{window.hit=1}}", "[a](javascript:window.hit=1)<b>`'\"&lt;")
+BROKEN = f"broken {MARKUP}"
+
+
+@pytest.fixture
+def odd_models(make_checkpoint, tmp_path):
+    """Models whose names, data, metrics and errors are markup; the last one is broken."""
+    for name in (*NAMES, BROKEN):
+        checkpoint = make_checkpoint(name)
+        config = json.loads((checkpoint / MODEL_CONFIG).read_text()) | {"data": MARKUP}
+        if name == BROKEN:
+            config["image_size"] = MARKUP
+        (checkpoint / MODEL_CONFIG).write_text(json.dumps(config))
+        value = Interval(mean=1.0, low=0.0, high=2.0)
+        record = Record(protocol={MARKUP: MARKUP}, step=7, metrics={"rmse": value, MARKUP: value})
+        write_json(checkpoint / METRICS_FILE, record)
+    return tmp_path
+
+
+@pytest.fixture
+def odd_evaluation() -> Evaluation:
+    """Two models and two images, named with markup that also ends a script."""
+    images = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255)]
+    columns = [metric for metric in table_metrics() if metric.name == "rmse_rgb"]
+    scores = [
+        Scores(
+            name=name,
+            configuration=f"{name}</script>",
+            images=(f"{MARKUP}</script>", f"</title>{MARKUP}"),
+            values={"rmse_rgb": (1.0, 2.0)},
+            seed=0,
+        )
+        for name in (MARKUP, "<script>window.hit=1</script>")
+    ]
+    return Evaluation(
+        protocol={MARKUP: f"</style>{MARKUP}"},
+        columns=columns,
+        scores=scores,
+        summary=summarize(scores),
+        labels=images,
+        targets=images,
+        outputs={one.name: images for one in scores},
+    )
+
+
+def expect_text_alone(page):
+    """Nothing of the names ran, or stands in the page as an element."""
+    assert page.evaluate("window.hit") is None
+    expect(page.locator("img[onerror], a[href^='javascript:'], [src='x']")).to_have_count(0)
+
+
+def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_path):
+    visitor = visit(serve_page(odd_models))
+    expect(visitor.note).to_contain_text("32x32")  # what every page begins with is there
+    for name in NAMES:
+        visitor.choose("model", f"{name}: ILM+IN")
+        expect(visitor.note).to_contain_text(f"{name} 32x32")
+    visitor.choose("second", f"{MARKUP}: ILM+IN")
+    expect(visitor.page.locator("#second-photo")).to_contain_text(MARKUP)
+    visitor.choose("second", "none")
+    visitor.choose("model", f"{BROKEN}: broken, cannot be used")
+    visitor.expect_toast(f"The model '{BROKEN}' is broken; choose another one.")
+    visitor.choose("model", f"{MARKUP}: ILM+IN")
+    label = tmp_path / f"{MARKUP}.png"
+    Image.fromarray(draw_facade(1)).save(label)
+    visitor.open_tab("Upload")
+    visitor.drop_in("upload", label)
+    expect(visitor.note).to_contain_text("256x256")
+    bad = tmp_path / f"{MARKUP}.gif"
+    bad.write_bytes(b"nonsense")
+    visitor.open_tab("Batch")
+    visitor.page.locator("#files input[type=file]").set_input_files([label, bad])
+    expect(visitor.page.locator("#files")).to_contain_text("onerror")
+    visitor.page.locator("#translate-batch").click()
+    expect(visitor.toasts).to_contain_text(["is not an image"])
+    expect(visitor.page.locator("#batch img")).to_have_count(1)
+    expect_text_alone(visitor.page)
+
+
+def test_names_in_the_gallery_are_text(new_page, odd_evaluation, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(gallery(odd_evaluation), "utf-8")
+    page = new_page(file.as_uri())
+    expect(page.locator("#cards h2").last).to_contain_text(MARKUP)
+    expect(page.locator("dl.protocol")).to_contain_text(f"</style>{MARKUP}")
+    page.locator("#cards button").first.click()
+    expect(page.locator("#viewer-title")).to_contain_text(MARKUP)
+    expect_text_alone(page)
