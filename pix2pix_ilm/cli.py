@@ -6,6 +6,7 @@ Every command imports what it needs when it runs, so that ``--help`` answers at 
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         commands.add_parser(name, help=command.__doc__, add_help=False)
     chosen, rest = parser.parse_known_args(arguments)
     wait_asleep()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # files that cannot be read are errors
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
         leave_process_group()
