@@ -6,6 +6,7 @@ Every command imports what it needs when it runs, so that ``--help`` answers at 
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     prepare_streams(announce=HELP.isdisjoint(given))
     chosen, rest = parser.parse_known_args(given)
     wait_asleep()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # files that cannot be read are errors
     try:
         COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
         leave_process_group()
@@ -410,17 +412,21 @@ class Export:
     """Half the size, slightly different photos: weights in float16, and in ONNX convolutions."""
 
     def __post_init__(self) -> None:
-        if self.out.suffix != ".onnx" and (self.size or self.dynamic_size):
+        if not self.as_onnx and (self.size or self.dynamic_size):
             raise UserError(
                 f"--size, --dynamic-size: for ONNX only; expected --out to end in .onnx, found "
                 f"{self.out}"
             )
 
+    @property
+    def as_onnx(self) -> bool:
+        return self.out.suffix.lower() == ".onnx"
+
 
 def export(prog: str, arguments: list[str]) -> None:
     """Export a trained model: as ONNX, or as a small folder to share."""
     options = tyro.cli(Export, prog=prog, args=arguments)
-    if options.out.suffix != ".onnx":
+    if not options.as_onnx:
         from pix2pix_ilm.hub import share
 
         share(options.checkpoint, options.out, float16=options.float16)

@@ -17,6 +17,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def list_folder(folder: Path) -> list[Path]:
+    """Everything in a folder; UserError if it cannot be listed."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror})") from None
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it where they are missing; UserError if that fails."""
     try:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from pix2pix_ilm import cli
 
@@ -203,7 +204,7 @@ def test_two_processes_evaluate_like_one(trained, drawn_pairs, tmp_path, capsys)
 def test_data_synthesize_and_check(tmp_path, capsys):
     assert run("data", "synthesize", "--out", tmp_path / "new", "--count", 4, "--size", 32) == 0
     assert run("data", "check", tmp_path / "new") == 0
-    assert "train: 2 good pairs (32x32)" in capsys.readouterr().err
+    assert "train: 2 good pairs (side by side in train, halves of 32x32)" in capsys.readouterr().err
 
 
 def test_demo_refuses_strangers_without_a_password(capsys, tmp_path):
@@ -224,9 +225,19 @@ def test_export_without_onnx_writes_a_folder_to_share(trained, tmp_path, drawn_p
 
 @pytest.mark.usefixtures("unchecked")  # the exporter cannot trace them
 def test_export_writes_a_file_and_says_how_far_it_is_from_pytorch(trained, tmp_path, capsys):
-    assert run("export", trained, "--out", tmp_path / "model.onnx") == 0
+    assert run("export", trained, "--out", tmp_path / "model.ONNX") == 0
     assert "largest differences from PyTorch" in capsys.readouterr().err
-    assert (tmp_path / "model.onnx").stat().st_size > 10_000
+    assert (tmp_path / "model.ONNX").stat().st_size > 10_000
+
+
+def test_an_image_that_makes_pillow_warn_is_read_in_silence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "train").mkdir()
+    Image.new("RGB", (16, 8)).save(tmp_path / "train" / "1.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # at twice as many it refuses
+    assert run("data", "check", tmp_path) == 0
+    assert capsys.readouterr().err == (
+        "train: 1 good pairs (side by side in train, halves of 8x8)\n"
+    )
 
 
 def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):

@@ -26,7 +26,8 @@ from pix2pix_ilm.data.pairs import Direction, Pair
 from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
+"""To be raised whenever an image file is decoded to other pixels than before."""
 SIDES = ("a.npy", "b.npy")
 
 

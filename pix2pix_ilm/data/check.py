@@ -1,22 +1,27 @@
-"""What a folder of image pairs holds, and every problem in it."""
+"""What a folder of image pairs holds, what is left out of it, and every problem in it."""
 
 from collections import Counter
 from pathlib import Path
 
 from pix2pix_ilm.data.facades import MANIFEST, manifest
+from pix2pix_ilm.data.images import describe_left_out, is_image_file
 from pix2pix_ilm.data.pairs import (
     SPLITS,
+    UNSPLIT,
     Pair,
     find_whole_split,
     list_splits,
     listing,
+    name_folders,
+    split_folders,
 )
 from pix2pix_ilm.data.parallel import in_parallel
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import list_folder
 
 
 def check_folder(root: Path) -> str:
-    """Decode every pair of every split; returns a line a split.
+    """Decode every pair of every split; returns a line a split, and one of what is left out.
 
     Raises:
         UserError: listing what cannot be used, split by split, after the lines of the good ones.
@@ -28,12 +33,19 @@ def check_folder(root: Path) -> str:
         except UserError as error:
             problems.append(str(error))
             continue
+        folders = split_folders(root, split) or split_folders(root, UNSPLIT) or (root,)
         results = list(in_parallel(inspect, pairs))
         sizes = Counter(result for result in results if isinstance(result, tuple))
         bad = [result for result in results if isinstance(result, str)]
-        lines.append(f"{split}: {sum(sizes.values())} good pairs ({describe_sizes(sizes)})")
+        halves = "" if len(folders) > 1 else "halves of "
+        lines.append(
+            f"{split}: {sum(sizes.values())} good pairs ({name_folders(root, folders)}, "
+            f"{halves}{describe_sizes(sizes)})"
+        )
         if bad:
             problems.append(listing(f"{split}: these images cannot be used", bad))
+    if lines and (others := left_out(root)):
+        lines.append(describe_left_out(others, root))
     if problems:
         raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
     if manifest(root) == MANIFEST:
@@ -57,3 +69,22 @@ def describe_sizes(sizes: Counter[tuple[int, int]]) -> str:
     (width, height), _ = sizes.most_common(1)[0]
     others = len(sizes) - 1
     return f"{width}x{height}" + (f" and {others} other sizes" if others else "")
+
+
+def left_out(root: Path, *splits: str) -> list[Path]:
+    """List what lies in a data set's folder but belongs to no pair.
+
+    Args:
+        root: the data set's folder.
+        splits: those that are used, beside train, val and test.
+    """
+    named = {*list_splits(root), *(split.partition("[")[0] for split in splits)}
+    used = {folder for split in named for folder in split_folders(root, split) or ()}
+    used = used or {*(split_folders(root, UNSPLIT) or (root,))}
+    above = {root / parent for folder in used for parent in folder.relative_to(root).parents}
+    return [
+        path
+        for folder in used | above
+        for path in list_folder(folder)
+        if path not in used | above and not (folder in used and is_image_file(path))
+    ]

@@ -1,19 +1,35 @@
 """The only place that opens image files and converts between uint8 and [-1, 1]."""
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    SAMPLEFORMAT,
+    TiffImageFile,
+)
 from torch import Tensor
 
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.files import is_folder, list_folder, write_atomically
 
 WHITE = (255, 255, 255)
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
+    *(".webp", ".bmp", ".tif", ".tiff", ".gif"),
+)
+GREY_MODES = ("1", "L")
+COLOR_MODES = ("LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
+SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's modes that are read, all others are refused; I may hold more than 16 bits."""
+NAMES_SHOWN = 3
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -23,13 +39,47 @@ def list_images(folder: Path) -> list[Path]:
         UserError: the folder is missing or cannot be listed.
     """
     try:
-        return sorted(filter(is_image_file, folder.iterdir()), key=natural_key)
-    except OSError as error:
+        return sorted(filter(is_image_file, list_folder(folder)), key=natural_key)
+    except OSError as error:  # a folder whose names can be read, but not what they stand for
         raise UserError(f"{folder}: cannot be listed ({error.strerror})") from None
 
 
 def is_image_file(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return kind_of(path) == "images"
+
+
+def kind_of(path: Path) -> str:
+    """Return what lies there: "images", or why it is not read as one."""
+    image = path.suffix.lower() in SUFFIXES
+    if path.name.startswith("."):
+        return "hidden files"
+    if image and path.is_file():
+        return "images"
+    if is_folder(path):
+        return "folders"
+    if path.is_symlink() and not path.exists():
+        return "dangling links"
+    return "special files" if image else "other suffixes"
+
+
+def describe_left_out(paths: Sequence[Path], root: Path) -> str:
+    """Say in one line what is not read, and why; empty if there is nothing."""
+    files = "file" if len(paths) == 1 else "files"
+    return f"{len(paths)} other {files} left out: {describe_kinds(paths, root)}" if paths else ""
+
+
+def describe_kinds(paths: Iterable[Path], root: Path) -> str:
+    """Name a few paths of every kind as seen from ``root``: "folders cats, dogs; ..."."""
+    kinds: dict[str, list[str]] = {}
+    for path in sorted(paths, key=natural_key):
+        kinds.setdefault(kind_of(path), []).append(str(path.relative_to(root)))
+    return "; ".join(f"{kind} {name_some(names)}" for kind, names in sorted(kinds.items()))
+
+
+def name_some(names: Sequence[str]) -> str:
+    """List the first names, and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
@@ -41,47 +91,105 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 def read_image(path: Path, channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
     """Decode an image file as 8-bit grey (1 channel) or RGB (3 channels).
 
-    16-bit greys are scaled to 8 bits, transparent pixels show white, palettes are resolved, and
-    the orientation that a camera noted is applied.
+    16-bit greys are scaled to 8 bits, transparent pixels show white, palettes are resolved, the
+    first frame or page is taken, and the orientation that a camera noted is applied. Color
+    profiles and gamma are not.
 
     Raises:
-        UserError: the file is missing, not an image, truncated, or too large to be one.
+        UserError: the file is missing, not an image, truncated, too large to be one, or of
+            values whose range it does not say (floating-point, 32-bit integers).
     """
     return as_array(open_image(path), channels)
 
 
 def open_image(path: Path) -> Image.Image:
-    """Decode an image file completely; errors as in ``read_image``."""
+    """Decode an image file completely, as L, RGB or RGBA; errors as in ``read_image``."""
     try:
         with Image.open(path) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+            return to_eight_bits(first_frame(image))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: expected an image file, found a folder") from None
     except Image.UnidentifiedImageError:
-        raise UserError(f"{path}: cannot be read (not an image)") from None
+        raise UserError(f"{path}: cannot be read (not an image, or of an unknown kind)") from None
     except Exception as error:  # a damaged file can make a decoder raise nearly anything
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read ({reason})") from None
 
 
+def first_frame(image: Image.Image) -> Image.Image:
+    """Decode the first frame of an opened image, upright.
+
+    Raises:
+        UserError: a TIFF whose values Pillow would pass on as if they were of another kind.
+    """
+    if isinstance(image, TiffImageFile):
+        check_tiff(image)
+    raw_mode = image.tile[0].args if isinstance(image, PngImageFile) else None
+    key = image.info.get("transparency")  # in the file's bits, where Pillow decodes 8
+    if raw_mode in ("L;2", "L;4") and key is not None:
+        image.info["transparency"] = key * 255 // (3 if raw_mode == "L;2" else 15)
+    elif raw_mode == "RGB;16B" and key is not None:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    image.load()
+    return ImageOps.exif_transpose(image)
+
+
+def check_tiff(image: TiffImageFile) -> None:
+    """UserError for signed, 12-bit and inverted 16-bit values: Pillow reads on without a word."""
+    bits = image.tag_v2.get(BITSPERSAMPLE, (1,))
+    signed = 2 in image.tag_v2.get(SAMPLEFORMAT, (1,)) and 32 not in bits  # 32: by its range
+    inverted = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0 and 16 in bits
+    if signed or inverted or 12 in bits:
+        kind = "signed " if signed else "inverted " if inverted else ""
+        raise UserError(
+            f"expected 8-bit or 16-bit values from black at 0, found {kind}{bits[0]}-bit ones; "
+            "save them as a PNG"
+        )
+
+
 def as_array(
     image: Image.Image, channels: int, page: tuple[int, int, int] = WHITE
 ) -> UInt8[np.ndarray, "h w c"]:
-    """Grey (1) or RGB (3) pixels of a decoded image, of any Pillow mode, lying on a page."""
+    """Grey (1) or RGB (3) pixels of a decoded image, lying on a page.
+
+    Raises:
+        UserError: a mode of Pillow that is not read; the message names no file.
+    """
     opaque = on_page(to_eight_bits(image), page)
     pixels = np.array(opaque.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit greys (0..65535) to 0..255; other images stay as they are."""
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.float64) / 257
-    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    """Convert an image to L, RGB or, if anything is transparent, RGBA; scale 16 bits to 8.
+
+    Raises:
+        UserError: a mode of Pillow that is not read.
+    """
+    if image.mode in GREY_MODES + COLOR_MODES:
+        opaque = "L" if image.mode in GREY_MODES else "RGB"
+        return image.convert("RGBA" if image.has_transparency_data else opaque)
+    values = np.asarray(image)
+    if image.mode not in SIXTEEN_BIT_MODES or not is_sixteen_bit(values):
+        raise UserError(
+            f"expected 8-bit or 16-bit values, found {values.dtype} from {values.min():g} to "
+            f"{values.max():g}; scale them so that white is 255 or 65535, and save them as a PNG"
+        )
+    grey = (values / 257).round().astype(np.uint8)
+    if "transparency" not in image.info:
+        return Image.fromarray(grey)
+    alpha = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
+    return Image.fromarray(np.dstack([grey, grey, grey, alpha]))
+
+
+def is_sixteen_bit(values: np.ndarray) -> bool:
+    """Tell if integers use 16 bits; 32-bit ones up to 255 are of 8 bits, and would show black."""
+    low, high = int(values.min()), int(values.max())
+    return values.dtype.itemsize == 2 or low == high == 0 or (low >= 0 and 256 <= high <= 65535)
 
 
 def on_page(image: Image.Image, page: tuple[int, int, int]) -> Image.Image:

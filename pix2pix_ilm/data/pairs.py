@@ -4,30 +4,48 @@ Two ways to store pairs are understood:
 
 - side by side: ``root/train/1.jpg`` holds A on its left half and B on its right;
 - two folders, matched by file name: ``root/A/train/1.png`` with ``root/B/train/1.jpg``,
-  ``root/train/A`` with ``root/train/B``, or ``root/trainA`` with ``root/trainB``.
+  ``root/train/A`` with ``root/train/B``, or ``root/trainA`` (``train_A``) with ``root/trainB``.
+
+Folders may have the other names of ``SPLIT_NAMES`` and ``SIDE_NAMES``, in upper or lower case.
 
 Without split folders (side-by-side images directly in ``root``, or ``root/A`` with ``root/B``),
 every tenth pair is held out as both ``val`` and ``test``.
 """
 
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from pix2pix_ilm.data.images import SUFFIXES, as_array, list_images, open_image, read_image
+from pix2pix_ilm.data.images import (
+    SUFFIXES,
+    as_array,
+    describe_kinds,
+    list_images,
+    open_image,
+    read_image,
+)
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import is_folder
+from pix2pix_ilm.files import is_folder, list_folder
 
 Direction = Literal["AtoB", "BtoA"]
-SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+SPLITS = tuple(SPLIT_NAMES)
+SIDE_NAMES = (("A", "label"), ("B", "img"))
+"""Folders of A and of B; ``train_label`` with ``train_img`` is how pix2pixHD has them."""
+LAYOUTS = "train, val and test, A and B, or trainA and trainB"
 UNSPLIT = "."
 HOLD_OUT_EVERY = 10
 LISTED_PROBLEMS = 10
-SPLIT_PATTERN = re.compile(r"(?P<folder>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
+SPLIT_PATTERN = re.compile(r"(?!/|.*\.\.)(?P<folder>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
 @dataclass(frozen=True)
@@ -89,12 +107,24 @@ def find_whole_split(root: Path, split: str) -> list[Pair]:
     if not is_folder(root):
         raise UserError(f"{root}: no such folder; expected a folder of image pairs")
     folders = split_folders(root, split)
-    if folders is None and split in SPLITS and not list_splits(root):
-        return hold_out(pairs_in(split_folders(root, UNSPLIT) or (root,)), split)
-    if folders is None:
-        found = ", ".join(list_splits(root)) or "none"
-        raise UserError(f"{root}: no split {split!r}; splits found: {found}")
-    return pairs_in(folders)
+    if folders is not None:
+        return pairs_in(folders)
+    usual, found = usual_split(split), list_splits(root)
+    if found or usual is None:
+        folders = describe_kinds(filter(is_folder, list_folder(root)), root) or "no folders"
+        raise UserError(
+            f"{root}: no split {split!r}; splits found: {', '.join(found) or 'none'}, in {folders}"
+        )
+    folders = split_folders(root, UNSPLIT) or (root,)
+    if folders == (root,) and not list_images(root):
+        raise no_images(root, f", or the folders {LAYOUTS}")
+    return hold_out(pairs_in(folders), usual)
+
+
+def usual_split(split: str) -> str | None:
+    """Return which of train, val and test a name stands for, if any."""
+    names = SPLIT_NAMES.items()
+    return next((usual for usual, known in names if split.casefold() in known), None)
 
 
 def list_splits(root: Path) -> list[str]:
@@ -109,39 +139,90 @@ def validation_split(root: Path) -> str:
 
 
 def split_folders(root: Path, split: str) -> tuple[Path, ...] | None:
-    """The folder (side by side) or two folders (A, B) of a split; None where there is none."""
-    for a, b in (
-        (root / "A" / split, root / "B" / split),
-        (root / split / "A", root / split / "B"),
-        (root / f"{split}A", root / f"{split}B"),
-    ):
-        if is_folder(a) or is_folder(b):
-            return a, b
-    return (root / split,) if is_folder(root / split) else None
+    """The folder (side by side) or two folders (A, B) of a split; None where there is none.
+
+    Raises:
+        UserError: several folders could be meant.
+    """
+    usual = usual_split(split)
+    names = SPLIT_NAMES[usual] if usual else (split,)
+    whole = subfolder(root, names)
+    starts = [f"{name}{joint}" for name in names for joint in ("", "_")]
+    layouts = [
+        [subfolder(subfolder(root, side), names) for side in SIDE_NAMES],
+        [subfolder(whole, side) for side in SIDE_NAMES],
+        [
+            subfolder(root, [start + name for start in starts for name in side])
+            for side in SIDE_NAMES
+        ],
+    ]
+    found = list(dict.fromkeys(tuple(layout) for layout in layouts if any(map(is_folder, layout))))
+    if is_folder(whole) and not any(folders[0].parent == whole for folders in found):
+        found.append((whole,))
+    if len(found) > 1:
+        places = " or ".join(name_folders(root, folders) for folders in found)
+        raise UserError(f"{root}: split {split!r} could be {places}; keep one of them")
+    return found[0] if found else None
+
+
+def name_folders(root: Path, folders: tuple[Path, ...]) -> str:
+    """Name a split's folders as seen from the data set's: "A in trainA, B in trainB"."""
+    a, *b = (str(folder.relative_to(root)) for folder in folders)
+    if b:
+        return f"A in {a}, B in {b[0]}"
+    return "side by side" if a == "." else f"side by side in {a}"
+
+
+def subfolder(parent: Path, names: Sequence[str]) -> Path:
+    """Return the folder that has one of these names in any case, or the first name's place.
+
+    Raises:
+        UserError: several folders have one of the names.
+    """
+    wanted = {unify(name).casefold() for name in names}
+    entries = list_folder(parent) if is_folder(parent) else []
+    found = [path for path in entries if unify(path.name).casefold() in wanted and is_folder(path)]
+    if len(found) > 1:
+        several = ", ".join(sorted(path.name for path in found))
+        raise UserError(f"{parent}: expected one of the folders {several}; rename the others")
+    return found[0] if found else parent / names[0]
+
+
+def unify(name: str) -> str:
+    """Return a name as NFC; macOS's archives have NFD, accents as characters of their own."""
+    return unicodedata.normalize("NFC", name)
 
 
 def pairs_in(folders: tuple[Path, ...]) -> list[Pair]:
     """Match the files of one folder, or of two, by name without suffix."""
-    for folder in folders:
+    for folder, other in zip(folders, reversed(folders), strict=True):
         if not is_folder(folder):
-            raise UserError(f"{folder}: no such folder; expected the partners of the other folder")
+            raise UserError(f"{folder}: no such folder; expected the partners of {other}")
     a, *others = map(by_stem, folders)
     b = others[0] if others else a  # side by side
     if not a and not b:
-        raise UserError(f"{folders[0]}: no images found; expected {', '.join(SUFFIXES)}")
+        raise no_images(folders[0])
     unpaired = [a[name] for name in a if name not in b] + [b[name] for name in b if name not in a]
     if unpaired:
         raise UserError(
             listing(f"{folders[0]} and {folders[1]}: images without a partner", unpaired)
         )
-    return [Pair(name, (a[name], b[name])[: len(folders)]) for name in a]
+    return [Pair(a[name].stem, (a[name], b[name])[: len(folders)]) for name in a]
+
+
+def no_images(folder: Path, otherwise: str = "") -> UserError:
+    """Return the error for a folder without images, which says what is there instead."""
+    found = describe_kinds(list_folder(folder), folder) or "an empty folder"
+    return UserError(
+        f"{folder}: no images found; expected {', '.join(SUFFIXES)}{otherwise}; found {found}"
+    )
 
 
 def by_stem(folder: Path) -> dict[str, Path]:
-    """The images of a folder by name without suffix, in natural order."""
+    """The images of a folder by name without suffix (as NFC), in natural order."""
     images = list_images(folder)
-    files = {path.stem: path for path in images}
-    same = [path for path in images if files[path.stem] != path]
+    files = {unify(path.stem): path for path in images}
+    same = [path for path in images if files[unify(path.stem)] != path]
     if same:
         raise UserError(listing(f"{folder}: names that differ only in their suffix", same))
     return files

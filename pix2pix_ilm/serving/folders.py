@@ -9,10 +9,10 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from pix2pix_ilm.data.images import list_images, read_image, write_image
-from pix2pix_ilm.data.pairs import listing, read_halves
+from pix2pix_ilm.data.pairs import listing, no_images, read_halves
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.files import is_folder, make_folder
 from pix2pix_ilm.serving.translator import Translator
 
 
@@ -58,9 +58,9 @@ def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
     """Which output comes from which input; UserError if two inputs share an output."""
     targets: dict[Path, Path] = {}
     for given in inputs:
-        found = list_images(given) if given.is_dir() else [given]
+        found = list_images(given) if is_folder(given) else [given]
         if not found:
-            raise UserError(f"{given}: no images found")
+            raise no_images(given)
         for source in found:
             target = out / f"{source.stem}.png"
             if target in targets:

@@ -85,7 +85,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise UserError("no such file; expected a generator's weights, such as latest_net_G.pth")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             content = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)

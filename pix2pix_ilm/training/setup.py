@@ -1,5 +1,6 @@
 """What a run is made of: device and processes, data, networks."""
 
+import sys
 import warnings
 
 import torch
@@ -8,6 +9,8 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
+from pix2pix_ilm.data.check import left_out
+from pix2pix_ilm.data.images import describe_left_out
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import pick_device
@@ -78,7 +81,11 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     """
     root = data_folder(config.data, config.image_size)
     train_pairs = find_pairs(root, config.train_split)
-    val_pairs = find_pairs(root, config.val_split or validation_split(root))
+    val_split = config.val_split or validation_split(root)
+    val_pairs = find_pairs(root, val_split)
+    note = describe_left_out(left_out(root, config.train_split, val_split), root)
+    if note and is_main_process():
+        print(f"{root}: {note}", file=sys.stderr)  # noqa: T201
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
         of_all = f" divided by {processes} processes" if processes > 1 else ""

@@ -9,10 +9,10 @@ import numpy as np
 from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.images import WHITE, as_array
+from pix2pix_ilm.data.images import WHITE, as_array, first_frame
 from pix2pix_ilm.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
@@ -133,5 +133,4 @@ def decode(file: Path) -> Image.Image:
             raise UserError(
                 f"{name} is {width}x{height}; it must be at least {SMALLEST_SIDE}x{SMALLEST_SIDE}."
             )
-        image.load()
-        return ImageOps.exif_transpose(image)
+        return first_frame(image)

@@ -117,6 +117,14 @@ def test_other_sizes_and_channels_make_other_entries_of_the_same_digest(root, st
     assert len({each.digest for each in images}) == 1
 
 
+def test_what_an_older_version_decoded_is_decoded_again(root, store, decodings, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "FORMAT", 1)
+        older = load(root, store)
+    assert load(root, store).digest == older.digest
+    assert len(decodings) == 2 * COUNT
+
+
 def change_pixels(root, noise, save):
     save(root / "train" / "1.png", noise(9, 12, 20))
 
@@ -292,7 +300,7 @@ def test_bad_images_are_listed_all_at_once_and_leave_no_entry(root, store, noise
     lines = error_of(load, root, store).splitlines()
     assert lines[0] == "these images cannot be used (13):"
     assert lines[1].endswith("abc.png: a side-by-side image must have an even width, found 15")
-    assert lines[2].endswith("bad0.png: cannot be read (not an image)")
+    assert lines[2].endswith("bad0.png: cannot be read (not an image, or of an unknown kind)")
     assert len(lines) == 12
     assert lines[-1] == "  ... and 3 more"
     assert entries(store) == []

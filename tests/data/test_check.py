@@ -4,8 +4,9 @@ import pytest
 from PIL import Image
 
 from pix2pix_ilm.data import check
-from pix2pix_ilm.data.check import check_folder
+from pix2pix_ilm.data.check import check_folder, left_out
 from pix2pix_ilm.data.facades import manifest
+from pix2pix_ilm.data.images import SUFFIXES
 from pix2pix_ilm.errors import UserError
 
 
@@ -26,8 +27,8 @@ def error_of(root):
 
 def test_good_pairs_are_counted_by_split_with_their_sizes(root):
     assert check_folder(root).splitlines() == [
-        "train: 3 good pairs (8x8 and 1 other sizes)",
-        "test: 1 good pairs (8x8)",
+        "train: 3 good pairs (side by side in train, halves of 8x8 and 1 other sizes)",
+        "test: 1 good pairs (side by side in test, halves of 8x8)",
     ]
 
 
@@ -36,8 +37,8 @@ def test_a_folder_without_splits_shows_how_it_will_be_divided(tmp_path, noise, s
         for side in "AB":
             save(tmp_path / side / f"{seed}.png", noise(seed))
     assert check_folder(tmp_path).splitlines() == [
-        "train: 10 good pairs (8x8)",
-        "val: 1 good pairs (8x8)",
+        "train: 10 good pairs (A in A, B in B, 8x8)",
+        "val: 1 good pairs (A in A, B in B, 8x8)",
     ]
 
 
@@ -48,14 +49,14 @@ def test_every_problem_of_every_split_is_named_after_the_good_pairs(root, noise,
     (root / "val").mkdir()
     train, val, test = (root / split for split in ("train", "val", "test"))
     assert error_of(root).splitlines() == [
-        "train: 3 good pairs (8x8 and 1 other sizes)",
-        "test: 1 good pairs (8x8)",
+        "train: 3 good pairs (side by side in train, halves of 8x8 and 1 other sizes)",
+        "test: 1 good pairs (side by side in test, halves of 8x8)",
         "train: these images cannot be used (2):",
-        f"  {train}/empty.png: cannot be read (not an image)",
+        f"  {train}/empty.png: cannot be read (not an image, or of an unknown kind)",
         f"  {train}/odd.png: a side-by-side image must have an even width, found 15",
-        f"{val}: no images found; expected .png, .jpg, .jpeg, .webp",
+        f"{val}: no images found; expected {', '.join(SUFFIXES)}; found an empty folder",
         "test: these images cannot be used (1):",
-        f"  {test}/text.png: cannot be read (not an image)",
+        f"  {test}/text.png: cannot be read (not an image, or of an unknown kind)",
     ]
 
 
@@ -72,7 +73,7 @@ def test_pairs_of_unequal_size_are_found_with_both_files(tmp_path, noise, save):
     save(tmp_path / "trainA" / "1.png", noise(0))
     save(tmp_path / "trainB" / "1.png", noise(0, 8, 9))
     assert f"A is 8x8 but B ({tmp_path}/trainB/1.png) is 9x8" in error_of(tmp_path)
-    assert error_of(tmp_path).startswith("train: 0 good pairs (none)\n")
+    assert error_of(tmp_path).startswith("train: 0 good pairs (A in trainA, B in trainB, none)\n")
 
 
 @pytest.mark.parametrize("name", ["missing", "file", "empty"])
@@ -107,6 +108,39 @@ def test_stray_files_and_odd_names_do_not_disturb(root):
     except OSError:
         pytest.skip("this file system accepts UTF-8 names only")
     assert check_folder(root).startswith("train: 4 good pairs")
+
+
+def test_single_photos_show_themselves_by_their_halves(tmp_path, noise, save):
+    save(tmp_path / "train" / "1.png", noise(0, 64, 64))
+    expected = "train: 1 good pairs (side by side in train, halves of 32x64)"
+    assert check_folder(tmp_path) == expected
+
+
+def test_what_is_left_out_is_said_once(root, noise, save):
+    assert left_out(root) == []
+    save(root / "5.png", noise(0, 8, 16))
+    save(root / "train" / "cats" / "6.png", noise(0, 8, 16))
+    save(root / "extra" / "7.png", noise(0, 8, 16))
+    last = check_folder(root).splitlines()[-1]
+    assert last == "3 other files left out: folders train/cats, extra; images 5.png"
+    assert left_out(root, "extra[:1]", "train/cats") == [root / "5.png"]
+    (root / "test" / "text.png").write_text("no image")
+    assert error_of(root).count(last) == 1
+
+
+@pytest.mark.parametrize("above", ["A", "."])
+def test_what_lies_beside_two_folders_is_left_out(tmp_path, noise, save, above):
+    for side in "AB":
+        save(tmp_path / side / "train" / "1.png", noise(0))
+    (tmp_path / above / "train.csv").touch()
+    assert left_out(tmp_path) == [tmp_path / above / "train.csv"]
+
+
+def test_without_splits_what_is_no_image_is_left_out(tmp_path, noise, save):
+    for seed in range(2):
+        save(tmp_path / f"{seed}.png", noise(seed, 8, 16))
+    (tmp_path / "cats").mkdir()
+    assert left_out(tmp_path, "train", "val") == [tmp_path / "cats"]
 
 
 def test_checking_writes_nothing(root):

@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pix2pix_ilm.data.images import (
+    describe_left_out,
     list_images,
     natural_key,
     read_image,
@@ -29,9 +31,12 @@ FORMATS = {
 }
 
 
-def png(kind, pixels, size=None):
+def png(kind, pixels, size=None, key=None):
     """A PNG file's bytes, written independently of Pillow: kind is (bits, colour type)."""
     height, width = size or pixels.shape[:2]
+    if kind[0] < 8:
+        bits = np.unpackbits(pixels[..., None], axis=2)[..., 8 - kind[0] :]
+        pixels = np.packbits(bits.reshape(height, -1), axis=1)
 
     def chunk(name, data):
         checksum = struct.pack(">I", zlib.crc32(name + data))
@@ -39,7 +44,8 @@ def png(kind, pixels, size=None):
 
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    transparent = [] if key is None else [(b"tRNS", struct.pack(f">{len(key)}H", *key))]
+    chunks = ((b"IHDR", header), *transparent, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
 
@@ -137,6 +143,77 @@ def test_transparency_of_greys_and_palettes_shows_a_white_page(tmp_path, noise, 
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), read_image(path))
 
 
+@pytest.mark.parametrize("bits", [2, 4, 16])
+def test_a_transparent_grey_shows_as_in_eight_bits(tmp_path, bits):
+    values = np.arange(16, dtype=np.uint8).reshape(4, 4) % min(2**bits, 16)
+    scale = {2: 85, 4: 17, 16: 1}[bits]
+    stored = (values.astype(np.uint16) * 257).astype(">u2") if bits == 16 else values
+    key = 2 * 257 if bits == 16 else 2
+    (tmp_path / "keyed.png").write_bytes(png((bits, 0), stored, (4, 4), key=[key]))
+    (tmp_path / "twin.png").write_bytes(png(GREY_8, values * scale, key=[2 * scale]))
+    for channels in (1, 3):
+        twin = read_image(tmp_path / "twin.png", channels)
+        np.testing.assert_array_equal(read_image(tmp_path / "keyed.png", channels), twin)
+        np.testing.assert_array_equal(twin[values == 2], 255)
+
+
+def test_a_transparent_sixteen_bit_color_shows_a_white_page(tmp_path):
+    pixels = np.tile(np.array([0x1234, 0x5678, 0x9ABC], ">u2"), (4, 4, 1))
+    pixels[0, 0] = 0
+    (tmp_path / "keyed.png").write_bytes(png(RGB_16, pixels, key=[0x1234, 0x5678, 0x9ABC]))
+    found = read_image(tmp_path / "keyed.png")
+    assert (found[0, 0] == 0).all()
+    assert (found[1:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "LAB"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_kind_of_tiff_shows_its_colors(tmp_path, mode, channels):
+    image = Image.new("RGB", (4, 4), "white")
+    image.paste("black", (0, 0, 2, 4))
+    image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
+    image.save(tmp_path / "image.tif")
+    expected = np.zeros((4, 4, channels))
+    expected[:, 2:] = 255
+    assert np.abs(read_image(tmp_path / "image.tif", channels) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.array([[0, 0.25], [0.5, 1]], np.float32), "float32 from 0 to 1"),
+        (np.array([[-2, np.nan]], np.float32), "float32 from nan to nan"),
+        (np.array([[0, 255]], np.int32), "int32 from 0 to 255"),
+        (np.array([[-1, 3000]], np.int32), "int32 from -1 to 3000"),
+        (np.array([[0, 65536]], np.int32), "int32 from 0 to 65536"),
+    ],
+)
+def test_values_without_a_known_white_are_refused_with_their_range(tmp_path, save, values, found):
+    path = save(tmp_path / "depth.tif", values)
+    assert f"expected 8-bit or 16-bit values, found {found}; scale them" in error_of(path)
+
+
+@pytest.mark.parametrize("highest", [0, 256, 65535])
+def test_sixteen_bits_in_thirty_two_keep_their_brightness(tmp_path, save, highest):
+    values = np.linspace(0, highest, 16).astype(np.int32).reshape(4, 4)
+    path = save(tmp_path / "grey.tif", values)
+    np.testing.assert_array_equal(read_image(path, 1)[..., 0], np.round(values / 257))
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "found"), [(258, 12, "12"), (262, 0, "inverted 16"), (339, 2, "signed 16")]
+)
+def test_greys_that_pillow_misreads_are_refused(tmp_path, save, tag, value, found):
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    path = save(tmp_path / "grey.tif", values, tiffinfo={339: 1})
+    assert read_image(path).any()
+    contents = bytearray(path.read_bytes())
+    place = contents.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    contents[place : place + 2] = struct.pack("<H", value)
+    path.write_bytes(contents)
+    assert f"from black at 0, found {found}-bit ones" in error_of(path)
+
+
 def test_cmyk_files_show_their_colours(tmp_path):
     colours = Image.new("RGB", (16, 16), (200, 120, 40))
     colours.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
@@ -182,7 +259,7 @@ def test_the_contents_decide_the_format_not_the_suffix(tmp_path):
 @pytest.mark.parametrize("contents", [b"", b"Thumbs", b"<html>not found</html>", b"\x89PNG\r\n"])
 def test_files_that_are_no_images_are_named(tmp_path, contents):
     (tmp_path / "image.png").write_bytes(contents)
-    assert error_of(tmp_path / "image.png").endswith("cannot be read (not an image)")
+    assert "cannot be read (not an image" in error_of(tmp_path / "image.png")
 
 
 def test_missing_files_and_folders_are_told_apart(tmp_path):
@@ -256,10 +333,11 @@ def test_a_broken_orientation_is_one_error(tmp_path, noise, save, monkeypatch):
 
 
 def test_listing_sorts_numbers_by_value_and_leaves_out_what_is_no_image(tmp_path, noise, save):
-    images = ["1.jpg", "2.JPEG", "10.png", "a2.webp", "a10.Png", "b.c.png"]
+    images = ["1.jpg", "2.JPEG", "3.jpe", "4.jfif", "5.BMP", "6.tif", "7.TIFF", "8.gif"]
+    images += ["10.png", "a2.webp", "a10.Png", "b.c.png"]
     for name in images:
         save(tmp_path / name, noise(0), format="PNG")
-    for name in ("Thumbs.db", ".DS_Store", "._1.jpg", ".hidden.png", "notes.txt", "png", "x.gif"):
+    for name in ("Thumbs.db", ".DS_Store", "._1.jpg", ".hidden.png", "notes.txt", "png", "x.ppm"):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "dangling.png").symlink_to("nowhere.png")
@@ -271,6 +349,23 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=rf"{name}: cannot be listed \([A-Z]"):
         list_images(tmp_path / name)
+
+
+def test_what_is_left_out_is_named_by_its_kind(tmp_path, noise, save):
+    save(tmp_path / "1.png", noise(0))
+    assert describe_left_out([], tmp_path) == ""
+    for name in ("Thumbs.db", ".DS_Store", "._1.png", *(f"{i}.txt" for i in range(4))):
+        (tmp_path / name).touch()
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    others = [path for path in tmp_path.iterdir() if path not in list_images(tmp_path)]
+    assert describe_left_out(others, tmp_path) == (
+        "10 other files left out: dangling links gone.png; folders cats; "
+        "hidden files .DS_Store, ._1.png; other suffixes 0.txt, 1.txt, 2.txt and 2 more; "
+        "special files pipe.png"
+    )
+    assert describe_left_out([tmp_path / "cats"], tmp_path) == "1 other file left out: folders cats"
 
 
 @given(st.lists(st.text("ab0129.-", min_size=1), max_size=8))

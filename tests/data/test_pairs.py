@@ -1,4 +1,5 @@
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pix2pix_ilm.data.images import SUFFIXES
 from pix2pix_ilm.data.pairs import (
     Pair,
     find_pairs,
@@ -14,6 +16,7 @@ from pix2pix_ilm.data.pairs import (
     hold_out,
     list_splits,
     listing,
+    pairs_in,
     validation_split,
 )
 from pix2pix_ilm.errors import UserError
@@ -71,6 +74,77 @@ def test_two_folders_are_matched_by_name_whatever_the_suffixes(tmp_path, noise, 
         np.testing.assert_array_equal(b, noise(100 + int(pair.name)))
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "train_A|train_B",
+        "train_label|train_img",
+        "TrainA|TrainB",
+        "a/train|b/train",
+        "A/Training|B/training",
+        "training/a|training/b",
+        "label|img",
+        "a|B",
+    ],
+)
+def test_other_usual_names_of_two_folders_are_understood(tmp_path, noise, save, layout):
+    a, b = (save(tmp_path / side / "1.png", noise(0)) for side in layout.split("|"))
+    for side in layout.split("|"):
+        save(tmp_path / side / "2.png", noise(0))  # where it is held out for want of splits
+    assert find_pairs(tmp_path, "train")[0].files == (a, b)
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("training", "train"), ("Train", "train"), ("TRAINING", "train"), ("valid", "val"),
+        ("Validation", "val"), ("testing", "test"), ("Test", "test"),
+    ],
+)  # fmt: skip
+def test_other_usual_names_of_splits_are_understood(side_by_side, folder, split):
+    root = side_by_side(folder, 2)
+    assert list_splits(root) == [split]
+    for name in (split, folder, f"{folder}[:2]"):
+        assert [pair.files[0].parent.name for pair in find_pairs(root, name)] == [folder, folder]
+
+
+@pytest.mark.parametrize(
+    ("folders", "found"),
+    [
+        (("train", "Train"), "{}: expected one of the folders Train, train; rename the others"),
+        (("val", "valid"), "{}: expected one of the folders val, valid; rename the others"),
+        (("A/train", "a/train"), "{}: expected one of the folders A, a; rename the others"),
+        (
+            ("trainA", "trainB", "train"),
+            "{}: split 'train' could be A in trainA, B in trainB or side by side in train; "
+            "keep one of them",
+        ),
+        (
+            ("trainA", "trainB", "A/train", "B/train"),
+            "{}: split 'train' could be A in A/train, B in B/train or A in trainA, B in trainB; "
+            "keep one of them",
+        ),
+    ],
+)
+def test_folders_that_could_both_be_meant_are_refused(tmp_path, folders, found):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    if len(list(tmp_path.iterdir())) < len({folder.split("/")[0] for folder in folders}):
+        pytest.skip("this file system does not tell upper case from lower case")
+    split = "val" if "val" in folders else "train"
+    assert find_error(tmp_path, split) == found.format(tmp_path)
+
+
+def test_names_match_whichever_way_their_accents_are_written(tmp_path, noise, save):
+    for side, form in (("A", "NFC"), ("B", "NFD")):
+        for seed, name in enumerate(("caf\u00e9", "K\u00f6ln", "plain")):
+            save(tmp_path / side / f"{unicodedata.normalize(form, name)}.png", noise(seed))
+    pairs = pairs_in((tmp_path / "A", tmp_path / "B"))
+    assert names(pairs) == ["K\u00f6ln", "caf\u00e9", "plain"]
+    for pair in pairs:
+        np.testing.assert_array_equal(*pair.read())
+
+
 def test_each_side_is_read_with_its_own_channels(tmp_path, noise, save):
     both = save(tmp_path / "both.png", noise(0, 8, 16))
     one = save(tmp_path / "one.png", noise(1))
@@ -108,7 +182,7 @@ def test_unreadable_halves_are_named(tmp_path, noise, save):
     good, bad = save(tmp_path / "good.png", noise(0)), tmp_path / "bad.png"
     bad.touch()
     for files in ((bad,), (good, bad), (bad, good)):
-        assert read_error(*files) == f"{bad}: cannot be read (not an image)"
+        assert read_error(*files).startswith(f"{bad}: cannot be read (not an image")
 
 
 def test_pairs_come_in_natural_order(side_by_side):
@@ -155,7 +229,10 @@ def test_slices_are_those_of_python(side_by_side, start, stop):
         assert "is empty; train has 7" in find_error(root, f"train[{start}:{stop}]")
 
 
-@pytest.mark.parametrize("split", ["", "train[", "train[1]", "train[-2:]", "train[a:b]", "[1:2]"])
+@pytest.mark.parametrize(
+    "split",
+    ["", "/tmp", "../up", "a/../..", "train[", "train[1]", "train[-2:]", "train[a:b]", "[1:2]"],
+)
 def test_split_typos_are_explained(side_by_side, split):
     message = find_error(side_by_side("train", 1), split)
     assert message == (f"split {split!r}: expected a name or a slice of one, such as train[:200]")
@@ -165,7 +242,9 @@ def test_unknown_splits_are_answered_with_the_known_ones(side_by_side):
     root = side_by_side("train", 1)
     side_by_side("test", 1)
     for split in ("trian", "val", "n" * 300):
-        assert find_error(root, split) == f"{root}: no split {split!r}; splits found: train, test"
+        assert find_error(root, split) == (
+            f"{root}: no split {split!r}; splits found: train, test, in folders test, train"
+        )
 
 
 def test_without_splits_every_tenth_pair_is_held_out(side_by_side):
@@ -206,10 +285,14 @@ def test_a_missing_root_and_a_root_that_is_a_file_are_refused(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "Thumbs.db").touch()
-    expected = "no images found; expected .png, .jpg, .jpeg, .webp"
-    assert find_error(tmp_path) == f"{tmp_path}: {expected}"
+    (tmp_path / "photos").mkdir()
+    expected = f"no images found; expected {', '.join(SUFFIXES)}"
+    assert find_error(tmp_path) == (
+        f"{tmp_path}: {expected}, or the folders train, val and test, A and B, or trainA and "
+        "trainB; found folders photos; other suffixes Thumbs.db"
+    )
     (tmp_path / "train").mkdir()
-    assert find_error(tmp_path) == f"{tmp_path / 'train'}: {expected}"
+    assert find_error(tmp_path) == f"{tmp_path / 'train'}: {expected}; found an empty folder"
 
 
 @pytest.mark.parametrize("layout", ["A|B", *TWO_FOLDERS])
@@ -263,6 +346,9 @@ def test_an_unreadable_folder_is_refused(side_by_side, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refuse)
+    assert find_error(root) == f"{root}: cannot be listed (Permission denied)"
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "is_file", refuse)  # the folder lacks the permission to enter it
     assert find_error(root) == f"{root / 'train'}: cannot be listed (Permission denied)"
 
 

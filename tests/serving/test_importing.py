@@ -177,10 +177,10 @@ def test_files_of_old_and_of_safe_formats_are_read_alike(tmp_path):
     weights = PortUNet("batch").state_dict()
     old = {name: t for name, t in weights.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    save_file(weights, tmp_path / "safe.safetensors")
+    save_file(weights, tmp_path / "safe.SAFETENSORS")
     label = torch.rand(1, 3, 32, 32)
     photos = []
-    for source in (tmp_path / "old.pth", tmp_path / "safe.safetensors"):
+    for source in (tmp_path / "old.pth", tmp_path / "safe.SAFETENSORS"):
         import_generator(source, tmp_path / source.stem)
         with torch.no_grad():
             photos.append(load_generator(tmp_path / source.stem)[0](label))
