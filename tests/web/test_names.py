@@ -9,10 +9,9 @@ from playwright.sync_api import expect
 
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.gallery import gallery
-from pix2pix_ilm.evaluation.intervals import Interval
 from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
 from pix2pix_ilm.evaluation.scores import Scores, table_metrics
-from pix2pix_ilm.evaluation.summary import summarize
+from pix2pix_ilm.evaluation.statistics import Interval, summarize
 from pix2pix_ilm.training.runs import MODEL_CONFIG, write_json
 from pix2pix_ilm.web.studio import draw_facade
 
