@@ -220,9 +220,13 @@ class Evaluate:
                 "evaluate: expected checkpoints, or both --outputs and --targets; "
                 "see 'pix2pix-ilm evaluate --help'"
             )
-        for flag, value in (("--samples", self.samples), ("--batch-size", self.batch_size)):
-            if value < 1:
-                raise UserError(f"{flag}: expected at least 1, found {value}")
+        for flag, value, least in (
+            ("--samples", self.samples, 1),
+            ("--batch-size", self.batch_size, 1),
+            ("--seed", self.seed, 0),
+        ):
+            if value < least:
+                raise UserError(f"{flag}: expected at least {least}, found {value}")
         if self.record and folders:
             raise UserError("--record: images from a folder have no checkpoint to record them in")
         if self.samples > 1 and not self.dropout:

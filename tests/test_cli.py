@@ -285,6 +285,10 @@ def test_data_download_from_an_archive_that_is_none(tmp_path, capsys):
         (["data", "check", "nowhere"], "nowhere: no such folder"),
         (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),
         (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),
+        (["train", "quick", "--seed", "-1"], "--seed: expected at least 0, found -1"),
+        (["evaluate", "a", "--seed", "-1"], "--seed: expected at least 0, found -1"),
+        (["reproduce", "--set", "seed=-1"], "--seed: expected at least 0, found -1"),
+        (["data", "synthesize", "--out", "x", "--seed", "-1"], "--seed: expected at least 0"),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line_and_code_2(arguments, message, capsys, tmp_path, monkeypatch):

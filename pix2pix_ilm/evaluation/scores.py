@@ -19,8 +19,8 @@ from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.pairs import pairs_in
 from pix2pix_ilm.evaluation import metrics
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.seeds import SAMPLE, derive_seed
 from pix2pix_ilm.training.runs import ModelConfig, load_generator
-from pix2pix_ilm.training.seeds import derive_seed
 
 DIVERSITY = "diversity"
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def draw(
         return as_rgb(to_uint8(generator(label)))
     outputs = []
     for one in label.split(1):
-        torch.manual_seed(derive_seed(sampling.seed, sample))
+        torch.manual_seed(derive_seed(sampling.seed, SAMPLE, sample))
         outputs.append(generator(one))
     return as_rgb(to_uint8(torch.cat(outputs)))
 

@@ -13,10 +13,10 @@ from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.seeds import SAMPLE, derive_seed
 from pix2pix_ilm.serving.fetch import checkpoint_folder
 from pix2pix_ilm.serving.inference import Prepared
 from pix2pix_ilm.training.runs import ModelConfig, load_generator
-from pix2pix_ilm.training.seeds import DROPOUT, derive_seed
 
 LARGEST_SIDE = 4096
 
@@ -84,7 +84,7 @@ class Translator:
         """
         self.prepared.generator.set_dropout(sample is not None)
         if sample is not None:
-            torch.manual_seed(derive_seed(DROPOUT, sample))
+            torch.manual_seed(derive_seed(0, SAMPLE, sample))
         return [photo for batch in batches(labels, batch_size) for photo in self._translate(batch)]
 
     @torch.inference_mode()

@@ -103,7 +103,7 @@ class TrainConfig:
         self._check_range("epochs", 1, MOST_EPOCHS)
         self._check_range("keep_every", 1)
         self._check_range("decay_epochs", 0, self.epochs)
-        for name in ("lr", "l1_weight"):
+        for name in ("lr", "l1_weight", "seed"):
             self._check_range(name, 0)
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:

@@ -22,12 +22,12 @@ from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import runs
 from pix2pix_ilm.training.capture import CapturedStep, Compute, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, noting_signals
 from pix2pix_ilm.training.progress import Reporter
-from pix2pix_ilm.training.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training.setup import (
     build_networks,
     load_data,

@@ -17,8 +17,8 @@ from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.seeds import INIT, derive_seed
 from pix2pix_ilm.training.config import StepMode, TrainConfig
-from pix2pix_ilm.training.seeds import INIT, derive_seed
 from pix2pix_ilm.training.step import Networks
 
 

@@ -426,6 +426,37 @@ def test_an_example_finds_the_layers_that_are_no_place_for_ilm_norm():
     network(torch.randn(2, 16, 4, 4))
 
 
+class Named(nn.Module):
+    """Names its layers' inputs, and has one that takes a map without a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = nn.GroupNorm(4, 16)
+        self.instance = nn.InstanceNorm2d(16, affine=True)
+        self.small = nn.GroupNorm(4, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.grouped(input=x)
+        x = torch.stack([self.instance(input=one) for one in x])
+        return x + self.small(input=x.mean((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize("with_example", [True, False])
+def test_layers_called_by_keyword_or_without_a_batch_are_converted(with_example):
+    x = torch.randn(2, 16, 5, 6)
+    network = convert_norms(Named(), example=x if with_example else None)
+    converted = [name for name, layer in network.named_children() if isinstance(layer, ILMNorm2d)]
+    assert converted == ["grouped", "instance"] + ["small"] * (not with_example)
+    assert network(x).shape == x.shape
+
+
+def test_a_detector_without_proposals_finds_nothing():
+    network = convert_norms(mask_rcnn()).eval()
+    network.rpn.score_thresh = 2.0
+    (found,) = network([torch.rand(3, 64, 64)])
+    assert len(found["boxes"]) == 0
+
+
 def test_an_example_leaves_no_trace():
     network = Pooled()
     network.aspp.eval()

@@ -17,7 +17,6 @@ from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, runs, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
-from pix2pix_ilm.training.seeds import derive_seed
 from pix2pix_ilm.training.setup import load_data, make_accelerator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -293,8 +292,3 @@ def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
     for order in epochs:
         assert sorted(order.tolist()) == list(range(16))
     assert not torch.equal(*epochs)
-
-
-def test_seeds_differ_for_every_purpose():
-    seeds = {derive_seed(a, b, c) for a in range(4) for b in range(4) for c in range(50)}
-    assert len(seeds) == 4 * 4 * 50

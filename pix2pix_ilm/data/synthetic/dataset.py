@@ -49,10 +49,12 @@ def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
         seed: Chooses the facades, at least 0.
 
     Raises:
-        ValueError: The count is too small or the size out of range.
+        ValueError: The count is too small, the size out of range, or the seed negative.
         UserError: The folder is not empty, or a file cannot be written.
     """
     check_size(size)
+    if seed < 0:
+        raise ValueError(f"seed: expected at least 0, found {seed}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: is not empty; choose a new folder")
     if count < 3:

@@ -228,6 +228,12 @@ def test_sizes_out_of_range_are_refused(tmp_path, size):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_negative_seed_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^seed: expected at least 0, found -1$"):
+        synthesize(tmp_path / "out", 3, seed=-1)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("count", [2, 0, -1])
 def test_too_few_pairs_are_refused(tmp_path, count):
     with pytest.raises(ValueError, match=f"expected at least 3 pairs .*, found {count}"):
