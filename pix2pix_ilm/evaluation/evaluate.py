@@ -8,8 +8,8 @@ import torch
 from accelerate import PartialState
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.baselines import baselines

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import to_unit
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import (
     Evaluation,

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from pix2pix_ilm.data.augment import jittered
+from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
 from pix2pix_ilm.errors import UserError
@@ -198,11 +198,11 @@ class Session:
     def compute(self, index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
         """Cut random windows out of these pairs and update both networks on them."""
         config = self.config
-        windows = jittered(index, config.stored_size, config.image_size, config.flip)
+        crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             self.networks,
-            windows.of(self.pairs.label),
-            windows.of(self.pairs.photo),
+            crops.gather(self.pairs.label),
+            crops.gather(self.pairs.photo),
             gan_loss=config.gan_loss,
             l1_weight=config.l1_weight,
             backward=self.accelerator.backward,

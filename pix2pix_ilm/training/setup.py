@@ -10,9 +10,9 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import left_out
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import describe_left_out
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pix2pix_ilm.data import sources
+from pix2pix_ilm.data import datasets
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.errors import UserError
 
 
@@ -14,7 +14,7 @@ from pix2pix_ilm.errors import UserError
 def store(tmp_path, monkeypatch):
     """A cache of its own, with few drawn pairs."""
     monkeypatch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "SYNTHETIC_PAIRS", 10)
+    monkeypatch.setattr(datasets, "SYNTHETIC_PAIRS", 10)
     return tmp_path / "cache"
 
 
@@ -22,13 +22,13 @@ def store(tmp_path, monkeypatch):
 def drawings(monkeypatch):
     """The folders drawn so far."""
     drawn = []
-    synthesize = sources.synthesize
+    synthesize = datasets.synthesize
 
     def counted(folder, *args):
         drawn.append(folder)
         synthesize(folder, *args)
 
-    monkeypatch.setattr(sources, "synthesize", counted)
+    monkeypatch.setattr(datasets, "synthesize", counted)
     return drawn
 
 
@@ -85,14 +85,14 @@ def test_threads_that_start_at_once_draw_once(store, drawings):
 
 
 def test_an_interrupted_drawing_is_not_taken_for_a_whole_one(store, monkeypatch):
-    synthesize = sources.synthesize
+    synthesize = datasets.synthesize
 
     def stop_half_way(folder, *_):
         synthesize(folder, 3, 32)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "synthesize", stop_half_way)
+        patch.setattr(datasets, "synthesize", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             data_folder("synthetic", 32)
     assert len(find_pairs(data_folder("synthetic", 32), "train")) == 8
