@@ -185,7 +185,7 @@ class Evaluate:
     """Score trained models on a data set's split, or any images against their targets."""
 
     checkpoints: Positional[tuple[Path, ...]] = ()
-    """Folders of trained models. Those with the same norms count as seeds of one configuration."""
+    """Folders of trained models. Those that differ only in their seed share a row."""
     data: str = "facades"
     """Folder of image pairs; 'facades' is data/facades."""
     split: str = "test"

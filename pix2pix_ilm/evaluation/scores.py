@@ -17,6 +17,7 @@ from torch import Tensor
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.pairs import pairs_in
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation import metrics
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import SAMPLE, derive_seed
@@ -37,6 +38,8 @@ class Metric:
     higher_is_better: bool
     digits: int
     measure: Callable[[Tensor, Tensor], Tensor]
+    smallest: int = metrics.SSIM_WINDOW
+    """Pixels that an image must at least have in height and in width."""
 
 
 def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
@@ -50,10 +53,24 @@ def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
         ("psnr", "PSNR (dB)", True, 2, metrics.psnr),
         ("l1", "L1", False, 2, metrics.l1),
     ]
+    smallest = {"lpips": {"smallest": metrics.LPIPS_SMALLEST}}
     return [
-        Metric(name=name, label=label, higher_is_better=higher, digits=digits, measure=measure)
+        Metric(
+            name=name, label=label, higher_is_better=higher, digits=digits, measure=measure,
+            **smallest.get(name, {}),
+        )
         for name, label, higher, digits, measure in columns
-    ]
+    ]  # fmt: skip
+
+
+def refuse_small(columns: Sequence[Metric], where: Path, height: int, width: int) -> None:
+    """UserError if a metric cannot measure images of this size: where they are, what it needs."""
+    neediest = max(columns, key=lambda metric: metric.smallest)
+    if min(height, width) < neediest.smallest:
+        raise UserError(
+            f"{where}: {neediest.label} needs images of at least {neediest.smallest}x"
+            f"{neediest.smallest} pixels, found {width}x{height}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +163,7 @@ def measure(
         metric.name: torch.stack([metric.measure(images, targets) for images in outputs])
         for metric in columns
     }
-    return {name: values.double().mean(dim=0).cpu() for name, values in measured.items()}
+    return {name: values.cpu().double().mean(dim=0) for name, values in measured.items()}
 
 
 def diversity(
@@ -155,7 +172,7 @@ def diversity(
     """Mean LPIPS between all pairs of an image's samples: how much dropout changes the photo."""
     pairs = combinations(outputs, 2)
     distances = torch.stack([metrics.lpips(one, other, net) for one, other in pairs])
-    return distances.double().mean(dim=0).cpu()
+    return distances.cpu().double().mean(dim=0)  # Apple's GPUs have no float64
 
 
 Image = UInt8[np.ndarray, "_ _ 3"]  # each of its own size
@@ -204,7 +221,7 @@ class Scorer:
     ) -> tuple[Scores, list[Image]]:
         """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
         mine = share(len(pairs))
-        batches = as_rgb(pairs.label[mine]).split(self.batch_size)
+        batches = in_batches(as_rgb(pairs.label[mine]), self.batch_size)
         values, images = self.against((predict(batch)[None] for batch in batches), pairs, mine)
         scores = Scores(
             name=name, configuration=name, images=pairs.names, values=values, baseline=True
@@ -215,7 +232,7 @@ class Scorer:
         self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int]
     ) -> tuple[dict[str, tuple[float, ...]], list[Image]]:
         """Values and first samples of consecutive batches of this process's images."""
-        targets = as_rgb(pairs.photo[mine]).split(self.batch_size)
+        targets = in_batches(as_rgb(pairs.photo[mine]), self.batch_size)
         batches = zip(outputs, targets, strict=True)
         return gather(mine, [self.batch(*batch) for batch in batches])
 
@@ -223,13 +240,16 @@ class Scorer:
         """Score images that any program made, matched to their targets by file name.
 
         Raises:
-            UserError: images without a partner, of unequal sizes, or unreadable.
+            UserError: images without a partner, of unequal sizes, too small for a metric, or
+                unreadable.
         """
         pairs = pairs_in((outputs, targets))
         mine = share(len(pairs))
-        read = (pairs[i].read() for i in mine)
-        batches = ([torch.from_numpy(image)[None] for image in pair] for pair in read)
-        scored = [self.batch(output[None], target) for output, target in batches]
+        scored = []
+        for pair in (pairs[i] for i in mine):
+            output, target = (torch.from_numpy(image)[None] for image in pair.read())
+            refuse_small(self.columns, pair.files[0], *output.shape[1:3])
+            scored.append(self.batch(output[None], target))
         values, images = gather(mine, scored)
         names = tuple(pair.name for pair in pairs)
         scores = Scores(name=str(outputs), configuration=outputs.name, images=names, values=values)
@@ -246,8 +266,13 @@ class Scorer:
         return list(outputs[0].cpu().numpy()), values
 
 
+def in_batches(images: UInt8[Tensor, "n h w c"], size: int) -> Iterator[Tensor]:
+    """Consecutive batches; none of no images, of which ``Tensor.split`` makes an empty one."""
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
 def share(count: int) -> list[int]:
-    """Which images this process scores."""
+    """Which images this process scores: none where there are more processes than images."""
     state = PartialState()
     return list(range(state.process_index, count, state.num_processes))
 

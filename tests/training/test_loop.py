@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from accelerate.utils import LoggerType
 from PIL import Image
 
+from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -46,6 +49,10 @@ def state_of(folder):
 
 def assert_same_training(folder, other):
     torch.testing.assert_close(state_of(folder), state_of(other), rtol=0, atol=0)
+
+
+def new_session(config):
+    return loop.Session(config, config.checkpoints, make_accelerator(config), *load_data(config))
 
 
 def logged_losses(folder):
@@ -106,14 +113,21 @@ def test_tensorboard_gets_every_loss(config):
     assert drawn == pytest.approx({step: l1 for step, *_, l1 in logged_losses(folder)})
 
 
-def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs):
-    folder = loop.train(replace(config, epochs=1))
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs, direction):
+    folder = loop.train(replace(config, epochs=1, direction=direction))
     grid = np.asarray(Image.open(folder / "samples" / "step-0000016.png"))
     assert grid.shape == (3 * 36 + 4, 2 * 36 + 4, 3)
-    pair = np.asarray(Image.open(drawn_pairs / "val" / "1.png"))
-    assert np.array_equal(grid[4:36, 4:36], pair[:, 32:])
-    assert np.array_equal(grid[76:108, 4:36], pair[:, :32])
+    pair = np.array(Image.open(drawn_pairs / "val" / "1.png"))
+    label, photo = pair[:, :32], pair[:, 32:]
+    if direction == "BtoA":
+        label, photo = photo, label
+    assert np.array_equal(grid[4:36, 4:36], label)
+    assert np.array_equal(grid[76:108, 4:36], photo)
     assert len(np.unique(grid[40:72, 4:36])) > 10
+    generator, _ = runs.load_generator(folder)  # without dropout
+    output = to_uint8(generator(to_unit(torch.from_numpy(label)[None])))[0].numpy()
+    assert np.abs(grid[40:72, 4:36] - output.astype(int)).max() <= 1
 
 
 def test_generators_of_earlier_epochs_can_be_kept(config):
@@ -284,11 +298,83 @@ def test_a_device_that_is_not_there_is_refused(config):
 
 
 def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
-    train_pairs, val_pairs = load_data(config)
-    session = loop.Session(
-        config, config.checkpoints, make_accelerator(config), train_pairs, val_pairs
-    )
+    session = new_session(config)
     epochs = [torch.cat([session.batch(step) for step in range(s, s + 16)]) for s in (0, 16)]
     for order in epochs:
         assert sorted(order.tolist()) == list(range(16))
     assert not torch.equal(*epochs)
+
+
+@pytest.mark.parametrize("drawn", ["crops", "flips", "dropout"])
+def test_every_process_and_step_draws_anew(config, monkeypatch, drawn):
+    """All see the same pairs, and one thing is left to chance."""
+    still = {"load_size": 32, "flip": False, "generator": replace(config.generator, dropout=0.0)}
+    chance = {
+        "crops": {"load_size": 48},
+        "flips": {"flip": True},
+        "dropout": {"generator": config.generator},
+    }
+    session = new_session(replace(config, **still | chance[drawn], batch_size=16))
+    session.batch = lambda _: torch.arange(16)
+    monkeypatch.setattr(
+        loop,
+        "train_step",
+        lambda networks, label, *_, **__: networks.generator(label).detach().view(3, -1).sum(dim=1),
+    )
+
+    def draw(process, step):
+        session.accelerator = SimpleNamespace(process_index=process, backward=None)
+        return session.step(step)
+
+    first = draw(0, 3)
+    assert torch.equal(draw(0, 3), first)
+    assert not torch.equal(draw(1, 3), first)
+    assert not torch.equal(draw(0, 4), first)
+
+
+def test_every_step_follows_the_settings(config, monkeypatch):
+    settings = {"l1_weight": 7.0, "gan_loss": "hinge", "beta1": 0.3, "beta2": 0.8, "lr": 1e-3}
+    config = replace(config, **settings, tracker="none")
+    seen = []
+
+    def recorded(networks, *_, **options):
+        optimizers = (networks.generator_optimizer, networks.discriminator_optimizer)
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        seen.append([options, *((group["lr"], group["betas"]) for group in groups)])
+        return torch.full((3,), float(len(seen)))
+
+    monkeypatch.setattr(loop, "train_step", recorded)
+    folder = loop.train(config)
+    for step, (options, *of_optimizers) in enumerate(seen):
+        assert (options["l1_weight"], options["gan_loss"]) == (7.0, "hinge")
+        assert of_optimizers == [(config.learning_rate(step // 16), (0.3, 0.8))] * 2
+    steps = [0, *(step for step, *_ in logged_losses(folder))]  # the mean of those since the last
+    means = [(before + 1 + last) / 2 for before, last in pairwise(steps)]
+    assert [l1 for *_, l1 in logged_losses(folder)] == means
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_convolutions_compute_in_the_precision_that_is_asked_for(config, precision, dtype):
+    session = new_session(replace(config, precision=precision))
+    seen = []
+    for network in (session.networks.generator, session.networks.discriminator):
+        convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
+        next(convolutions).register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    images = torch.zeros(1, 3, 32, 32)
+    session.networks.discriminator(images, session.networks.generator(images))
+    assert seen == [dtype] * 2
+    weights = session.plain_networks().generator.parameters()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+
+
+def test_no_two_seeds_of_trainings_are_equal():
+    """Of any purpose: they take one, two or three numbers more than the training's own."""
+    purposes = [
+        (setup.INIT,),
+        *((loop.ORDER, epoch) for epoch in range(50)),
+        *((loop.STEP, process, step) for process in range(4) for step in range(50)),
+    ]
+    seeds = {derive_seed(seed, *purpose) for seed in range(4) for purpose in purposes}
+    assert len(seeds) == 4 * len(purposes)
