@@ -17,6 +17,7 @@ from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.training import loop, runs, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
@@ -225,6 +226,7 @@ RESUMED_AND_KILLED = """
 import multiprocessing, sys, time
 from pathlib import Path
 import torch
+from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.training import loop
 
 def resume(folder, begun):
