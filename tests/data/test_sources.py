@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pix2pix_ilm.data import sources
+from pix2pix_ilm.data import sources, synthetic
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.errors import UserError
@@ -85,18 +85,20 @@ def test_threads_that_start_at_once_draw_once(store, drawings):
 
 
 def test_an_interrupted_drawing_is_not_taken_for_a_whole_one(store, monkeypatch):
-    synthesize = sources.synthesize
+    write_pair = synthetic.write_pair
 
-    def stop_half_way(folder, *_):
-        synthesize(folder, 3, 32)
-        raise KeyboardInterrupt
+    def stop_half_way(path, *arguments):
+        if path.name == "5.png":
+            raise KeyboardInterrupt
+        write_pair(path, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "synthesize", stop_half_way)
+        patch.setattr(synthetic, "write_pair", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             data_folder("synthetic", 32)
     assert len(find_pairs(data_folder("synthetic", 32), "train")) == 8
     assert not list(store.glob("*.tmp"))
+    assert not list(store.glob(".*"))
 
 
 def test_a_cache_that_cannot_be_written_is_one_error(tmp_path, monkeypatch):
