@@ -1,6 +1,5 @@
 """The losses of a study's trainings as curves: a line per configuration."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pix2pix_ilm.evaluation import plots
+from pix2pix_ilm.training.progress import read_losses
 from pix2pix_ilm.training.runs import METRICS
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ LOSSES = {
 POINTS = 60  # along a curve: what is logged between two is averaged
 
 
-def read_losses(folder: Path) -> dict[str, np.ndarray]:
-    """Steps and losses that a run logged, each (n,)."""
-    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
-    return {name: np.array([row[name] for row in rows]) for name in ("step", *LOSSES)}
+def losses_of(folder: Path) -> dict[str, np.ndarray]:
+    """Return the steps and losses that a run logged, each (n,)."""
+    rows = [row for _, row in read_losses(folder / METRICS)]
+    return {name: np.array([getattr(row, name) for row in rows]) for name in ("step", *LOSSES)}
 
 
 def figure(trainings: Mapping[str, Sequence[Path]]) -> "Figure":
@@ -41,7 +41,7 @@ def figure(trainings: Mapping[str, Sequence[Path]]) -> "Figure":
         FigureCanvasAgg(drawn)
         panels = drawn.subplots(len(LOSSES), 1, sharex=True)
         for i, (name, folders) in enumerate(trainings.items()):
-            seeds = [read_losses(folder) for folder in folders]
+            seeds = [losses_of(folder) for folder in folders]
             for axes, loss in zip(panels, LOSSES, strict=True):
                 curves = [smoothed(seed["step"], seed[loss]) for seed in seeds]
                 colour = plots.COLOURS[i % len(plots.COLOURS)]
