@@ -94,8 +94,10 @@ def flag_of(path: str) -> str:
 def train(prog: str, arguments: list[str]) -> None:
     """Train a model on image pairs."""
     if any(argument.split("=")[0] == "--resume" for argument in arguments):
-        folder = tyro.cli(Resume, prog=prog, args=arguments).resume
-        report_training(lambda loop: loop.resume(folder))
+        options = tyro.cli(Resume, prog=prog, args=arguments)
+        report_training(
+            lambda loop: loop.resume(options.resume, data=options.data, epochs=options.epochs)
+        )
         return
 
     from pix2pix_ilm.training.config import PRESETS
@@ -116,6 +118,11 @@ class Resume:
 
     resume: Path
     """The run's folder, such as checkpoints/NAME."""
+    data: str | None = None
+    """Where the training data lie now, if they were moved; they must be the same."""
+    epochs: int | None = None
+    """Train up to this epoch instead of the run's last one. The learning rate of every epoch to
+    come is that of a run of so many epochs: where it had begun to fall, it rises again."""
 
 
 def report_training(work: Callable[["ModuleType"], Path]) -> None:

@@ -33,6 +33,7 @@ FORMAT = 2
 """To be raised whenever an image file is decoded to other pixels than before."""
 SIDES = ("a.npy", "b.npy")
 SETTLED = 2 * 10**9  # nanoseconds: no file system's clock ticks more coarsely
+ELSEWHERE = "set HOME to a folder that can be written, or PIX2PIX_ILM_CACHE to one for the cache"
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,30 @@ def load_pairs(
             if not is_intact(entry, digest):
                 write_entry(entry, pairs, size, channels, digest)
     except OSError as error:
-        raise UserError(f"{folder}: the cache cannot be written ({error})") from None
+        raise unwritable(folder, error) from None
     a, b = (torch.from_numpy(np.load(entry / side, mmap_mode="c")) for side in SIDES)
     label, photo = (a, b) if a_to_b else (b, a)
     return PairedImages(tuple(pair.name for pair in pairs), label, photo, digest)
 
 
 def default_cache() -> Path:
-    """The user's cache folder for this program, or the one that PIX2PIX_ILM_CACHE names."""
+    """Return the user's cache folder for this program, or the one that PIX2PIX_ILM_CACHE names.
+
+    Raises:
+        UserError: there is neither that nor a home folder.
+    """
     named = os.environ.get("PIX2PIX_ILM_CACHE")
-    return Path(named) if named else user_cache_path("pix2pix-ilm")
+    if named:
+        return Path(named)
+    folder = user_cache_path("pix2pix-ilm")
+    if not folder.is_absolute():
+        raise UserError(f"the cache needs a home folder, found none; {ELSEWHERE}")
+    return folder
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """Return the error of a cache that cannot be written, with how to choose another."""
+    return UserError(f"{folder}: the cache cannot be written ({error}); {ELSEWHERE}")
 
 
 def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:

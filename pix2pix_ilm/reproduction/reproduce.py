@@ -1,6 +1,5 @@
 """The whole study: train what is missing, evaluate all, write the report."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from pix2pix_ilm.reproduction.study import (
     train_all,
 )
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.progress import read_losses
 from pix2pix_ilm.training.runs import METRICS, load_generator, write_json
 
 BATCH_SIZE = 8  # images at once while evaluating
@@ -79,16 +79,16 @@ def report(evaluation: Evaluation, study: Study, folder: Path, seeds: int) -> No
         ]
         for norms in CONFIGURATIONS
     }
-    logged = {name: [read_losses(run) for run in runs] for name, runs in folders.items()}
+    logged = {name: [losses_of(run) for run in runs] for name, runs in folders.items()}
     plots.save(plots.losses(logged), out / "plots" / "losses.png")
     write_norm_statistics(folders, str(evaluation.protocol["split"]), study.config.data, out)
 
 
-def read_losses(folder: Path) -> plots.Losses:
-    """Read the steps and losses, (n,) each, that a run logged."""
-    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+def losses_of(folder: Path) -> plots.Losses:
+    """Return the steps and losses, (n,) each, that a run logged."""
+    rows = [row for _, row in read_losses(folder / METRICS)]
     return {
-        name: np.array([row[name] for row in rows], np.float64)
+        name: np.array([getattr(row, name) for row in rows], np.float64)
         for name in ("step", *plots.LOSS_TITLES)
     }
 

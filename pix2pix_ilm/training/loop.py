@@ -4,9 +4,10 @@ Every random draw of a step follows from (seed, process, step), and the order of
 (seed, epoch). So no state of a random generator is saved, and a resumed run continues exactly.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from torchvision.utils import make_grid
 from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import runs
@@ -46,11 +47,10 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         UserError: bad data or settings, losses that became infinite, a full disk.
-        Interrupted: Ctrl-C or SIGTERM; the run was saved and can be resumed.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved and can be resumed.
     """
     accelerator = make_accelerator(config)
     train_pairs, val_pairs = load_data(config)
-    folder = agreed_folder(config, accelerator)
     record = runs.RunRecord(
         config=config,
         data_digest=train_pairs.digest,
@@ -59,35 +59,81 @@ def train(config: TrainConfig) -> Path:
         versions=runs.current_versions(),
         processes=accelerator.num_processes,
     )
-    if accelerator.is_main_process:
-        runs.write_json(folder / runs.RUN, record)
-    Session(config, folder, accelerator, train_pairs, val_pairs).run()
+    with new_folder(config, accelerator) as folder:
+        if accelerator.is_main_process:
+            runs.write_json(folder / runs.RUN, record)
+        Session(config, folder, accelerator, train_pairs, val_pairs).run()
     return folder
 
 
-def agreed_folder(config: TrainConfig, accelerator: Accelerator) -> Path:
-    """A new run's folder, made by the main process and known to all."""
-    folders = [runs.create_folder(config) if accelerator.is_main_process else config.checkpoints]
-    broadcast_object_list(folders)
-    return folders[0]
+@contextmanager
+def new_folder(config: TrainConfig, accelerator: Accelerator) -> Iterator[Path]:
+    """Give all processes a new run's folder, which the main one makes and holds the lock of."""
+    with ExitStack() as held:
+        folders = [config.checkpoints]
+        if accelerator.is_main_process:
+            folders[0], lock = runs.create_folder(config)
+            held.enter_context(lock)
+        broadcast_object_list(folders)
+        yield folders[0]
 
 
-def resume(folder: Path) -> Path:
+def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) -> Path:
     """Continue a run from its last save, as if it had never stopped; errors as in ``train``.
 
     With another number of processes, each sees another share of the same global batch.
+
+    Args:
+        folder: the run's.
+        data: where the training data lie now; unset: where they lay.
+        epochs: train up to this epoch instead; the learning rate of every epoch to come is that of
+            a run of so many epochs.
+
+    Raises:
+        LockedError: another process trains this run.
+        UserError: the data are not those that the run was started with.
+        SettingError: more epochs are done already.
     """
-    record = runs.open_run(folder)
+    started = runs.open_run(folder)
+    record = replace(started, config=moved_or_longer(started.config, data, epochs))
     accelerator = make_accelerator(record.config)
-    config = share_batch(record, accelerator.num_processes)
-    train_pairs, val_pairs = load_data(config)
-    if train_pairs.digest != record.data_digest:
-        raise UserError(
-            f"{record.config.data}: the training images are not those that {folder} was started "
-            "with; restore them, or start a new run"
-        )
-    Session(config, folder, accelerator, train_pairs, val_pairs).run()
+    with runs.lock_run(folder) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            runs.remove_leftovers(folder)
+        config = share_batch(record, accelerator.num_processes)
+        train_pairs, val_pairs = load_data(config)
+        if train_pairs.digest != record.data_digest:
+            raise UserError(
+                f"{record.config.data}: the training images are not those that {folder} was "
+                "started with (their names or contents differ); restore them, or start a new run"
+            )
+        session = Session(config, folder, accelerator, train_pairs, val_pairs)
+        check_end(session, by_flag=epochs is not None)
+        if record != started and accelerator.is_main_process:
+            runs.write_json(folder / runs.RUN, record)
+        session.run()
     return folder
+
+
+def moved_or_longer(config: TrainConfig, data: str | None, epochs: int | None) -> TrainConfig:
+    """Return a run's configuration with what resuming may change."""
+    return replace(
+        config,
+        data=config.data if data is None else data,
+        epochs=config.epochs if epochs is None else epochs,
+    )
+
+
+def check_end(session: "Session", *, by_flag: bool) -> None:
+    """Refuse an end that lies before the last save: of a flag, or because the save is damaged."""
+    if session.start <= session.total:
+        return
+    if not by_flag:
+        state = session.folder / runs.STATE
+        raise UserError(f"{state}: step: expected at most {session.total}, found {session.start}")
+    done = math.ceil(session.start / session.steps_per_epoch)
+    expected = f"at least {done}, of which step {session.start} is saved"
+    raise SettingError("epochs", expected, session.config.epochs)
 
 
 def share_batch(record: runs.RunRecord, processes: int) -> TrainConfig:

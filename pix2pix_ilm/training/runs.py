@@ -7,10 +7,12 @@ training_state.pt     both networks and optimisers at one step: all that resumin
 metrics.jsonl         losses, a line every few steps
 samples/              a grid of label maps, outputs and photos every few epochs
 tensorboard/          the losses and samples as curves and images
+.lock                 held by the process that trains; no more than a leftover without one
 """
 
 import json
 import platform
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,17 +24,27 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from pix2pix_ilm.data.pairs import Direction
-from pix2pix_ilm.errors import SettingError, UserError, shorten
-from pix2pix_ilm.files import read_bytes, write_atomically
+from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
+from pix2pix_ilm.files import (
+    TEMPORARY,
+    describe_first,
+    is_folder,
+    make_folder,
+    read_bytes,
+    take_lock,
+    write_atomically,
+)
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import IMAGE_SIZES, TrainConfig
 from pix2pix_ilm.training.step import Networks
+from pix2pix_ilm.weights import check_weights, read_saved
 
 MODEL_CONFIG, WEIGHTS = "config.json", "model.safetensors"
-RUN, STATE, METRICS = "run.json", "training_state.pt", "metrics.jsonl"
+RUN, STATE, METRICS, LOCK = "run.json", "training_state.pt", "metrics.jsonl", ".lock"
 VERSIONED = ("pix2pix-ilm", "torch", "torchvision", "accelerate", "numpy", "pillow")
 Record = TypeVar("Record")
 
@@ -84,27 +96,69 @@ class RunRecord:
             raise SettingError("processes", "at least 1", self.processes)
 
 
-def create_folder(config: TrainConfig) -> Path:
-    """Make a new run's folder; without an explicit name, one that is not taken.
+def lock_run(folder: Path) -> AbstractContextManager[object]:
+    """Hold a run's lock: one process trains it at a time.
 
     Raises:
+        LockedError: another process trains it.
+    """
+    try:
+        return take_lock(folder / LOCK)
+    except LockedError:
+        raise LockedError(
+            f"{folder}: another process is training this run; wait until it ends, or stop it"
+        ) from None
+
+
+def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[object]]:
+    """Make a new run's folder and hold its lock; without an explicit name, one that is not taken.
+
+    An empty folder, such as a start leaves that was cut short, is as good as none.
+
+    Raises:
+        LockedError: another process is starting a run of the explicit name.
         UserError: the explicit name is taken, or the folder cannot be made.
     """
     folder, count = config.checkpoints / config.run_name, 1
     while True:
         try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
+            lock = lock_if_new(folder)
+        except LockedError:
             if config.name is not None:
-                raise UserError(
-                    f"{folder}: is there already; continue it with 'pix2pix-ilm train --resume "
-                    f"{folder}', or choose another --name"
-                ) from None
-            count += 1
-            folder = config.checkpoints / f"{config.run_name}-{count}"
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
+                raise
+            lock = None
+        if lock is not None:
+            return folder, lock
+        if config.name is not None:
+            raise UserError(
+                f"{folder}: is there already; continue it with 'pix2pix-ilm train --resume "
+                f"{folder}', or choose another --name"
+            )
+        count += 1
+        folder = config.checkpoints / f"{config.run_name}-{count}"
+
+
+def lock_if_new(folder: Path) -> AbstractContextManager[object] | None:
+    """Make a folder, unless it is there, and hold its lock; None if there is anything in it."""
+    if not is_folder(folder):
+        make_folder(folder)
+    if not is_empty(folder):
+        return None
+    lock = lock_run(folder)
+    if is_empty(folder):
+        return lock
+    with lock:  # a run began and ended between the two looks
+        return None
+
+
+def is_empty(folder: Path) -> bool:
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing; nobody else may be writing into the run."""
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def current_versions() -> dict[str, str]:
@@ -128,11 +182,7 @@ def read_json(path: Path, record: type[Record]) -> Record:
     except SettingError as error:
         raise UserError(f"{path}: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(shorten(part).strip("'") for part in first["loc"])
-        found = "" if first["type"] in ("missing", "json_invalid") else shorten(first["input"])
-        reason = f"{first['msg']}, found {found}" if found else first["msg"]
-        raise UserError(f"{path}: {where or 'content'}: {reason}") from None
+        raise UserError(f"{path}: {describe_first(error)}") from None
 
 
 def open_run(folder: Path) -> RunRecord:
@@ -178,18 +228,38 @@ def restore(folder: Path, networks: Networks) -> int:
     """Load the last save into networks and optimisers; returns its step, 0 if there is none.
 
     Raises:
-        UserError: the file is damaged or of another network.
+        UserError: the file is damaged or of another network; names the file and what in it.
     """
     path = folder / STATE
     if not path.exists():
         return 0
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_saved(path)
+        if not isinstance(state, dict):
+            raise UserError(f"expected a dict, found {type(state).__name__}")
+        step = state.get("step")
+        if type(step) is not int or step < 0:
+            found = shorten(step) if "step" in state else "none"
+            raise UserError(f"step: expected a whole number from 0, found {found}")
         for name, part in vars(networks).items():
-            part.load_state_dict(state[name])
-    except Exception as error:  # torch.load raises whatever a damaged file provokes
-        raise UserError(f"{path}: cannot be resumed from ({error})".splitlines()[0]) from None
-    return state["step"]
+            restore_part(part, name, state)
+    except UserError as error:
+        raise UserError(f"{path}: cannot be resumed from ({error})") from None
+    return step
+
+
+def restore_part(part: nn.Module | Optimizer, name: str, state: dict) -> None:
+    """Load one part of a save; UserError that names what does not fit."""
+    try:
+        saved = state[name]
+        if isinstance(part, nn.Module):
+            saved = check_weights(saved, part.state_dict())
+        part.load_state_dict(saved)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    except Exception as error:  # whatever damaged contents provoke
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise UserError(f"{name}: missing or damaged: {reason[0].strip()}") from None
 
 
 def read_model_config(folder: Path) -> ModelConfig:
@@ -203,13 +273,16 @@ def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
     """A trained generator, in evaluation mode on the CPU, and what its folder says of it.
 
     Raises:
-        UserError: not a checkpoint, or weights that do not fit its configuration.
+        UserError: not a checkpoint, or weights that are damaged or do not fit its configuration.
     """
     described = read_model_config(folder)
-    generator = UNetGenerator(described.generator)
+    with torch.device("meta"):  # no memory before it is known to be needed
+        generator = UNetGenerator(described.generator)
     try:
-        generator.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{folder / WEIGHTS}: cannot be loaded ({reason})") from None
+        weights = check_weights(load_file(folder / WEIGHTS), generator.state_dict())
+        weights = {name: tensor.clone() for name, tensor in weights.items()}  # not of the file
+        generator.load_state_dict(weights, assign=True)
+    except (OSError, SafetensorError, RuntimeError, UserError) as error:
+        *_, reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{folder / WEIGHTS}: cannot be loaded ({reason.strip()})") from None
     return generator.eval(), described

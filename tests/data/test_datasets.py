@@ -7,6 +7,7 @@ import pytest
 from pix2pix_ilm.data import datasets
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs
+from pix2pix_ilm.data.synthetic import dataset
 from pix2pix_ilm.errors import UserError
 
 
@@ -85,18 +86,20 @@ def test_threads_that_start_at_once_draw_once(store, drawings):
 
 
 def test_an_interrupted_drawing_is_not_taken_for_a_whole_one(store, monkeypatch):
-    synthesize = datasets.synthesize
+    write_pair = dataset.write_pair
 
-    def stop_half_way(folder, *_):
-        synthesize(folder, 3, 32)
-        raise KeyboardInterrupt
+    def stop_half_way(path, *arguments):
+        if path.name == "5.png":
+            raise KeyboardInterrupt
+        write_pair(path, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(datasets, "synthesize", stop_half_way)
+        patch.setattr(dataset, "write_pair", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             data_folder("synthetic", 32)
     assert len(find_pairs(data_folder("synthetic", 32), "train")) == 8
     assert not list(store.glob("*.tmp"))
+    assert not list(store.glob(".*"))
 
 
 def test_a_cache_that_cannot_be_written_is_one_error(tmp_path, monkeypatch):

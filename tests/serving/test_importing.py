@@ -240,13 +240,13 @@ def with_changed(name: str, tensor: Tensor | None):
         ("none", with_changed("model.model.3.weight", torch.zeros(8, 3, 4, 4)),
          "model.model.3.weight: expected shape (16, 3, 4, 4), found (8, 3, 4, 4)"),
         ("none", with_changed("model.model.3.weight", torch.zeros(16, 2, 4, 4)),
-         "out-channels: expected 1 (grey) or 3 (colour), found 2"),
+         "generator.out_channels: expected 1 (grey) or 3 (colour), found 2"),
         ("none", with_changed(f"{INNERMOST}.4.running_mean", torch.zeros(64)),
          f"{INNERMOST}.4.running_mean: not in a U-Net generator of this depth and norm"),
         ("instance", with_changed("model.model.5.weight", torch.zeros(1)),
          "model.model.5.weight: not in a U-Net generator of this depth and norm"),
         ("none", with_changed(f"model.model.1.model.{'3.model.' * 9}1.bias", torch.zeros(1)),
-         "depth: expected 2 to 10, found 11"),
+         "generator.depth: expected 2 to 10, found 11"),
     ],
 )  # fmt: skip
 def test_the_first_tensor_that_does_not_fit_is_named(norm, edit, message, tmp_path):
@@ -315,6 +315,29 @@ def test_truncated_files_are_refused(share, zipped, tmp_path):
 def test_files_without_named_tensors_are_refused(content, message, tmp_path):
     torch.save(content, tmp_path / "latest_net_G.pth")
     assert_refused(tmp_path / "latest_net_G.pth", message)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*deprecated")
+def test_modules_and_torchscript_are_refused_without_others_warnings(tmp_path):
+    torch.save(nn.Conv2d(3, 3, 1), tmp_path / "module.pth")
+    torch.jit.save(torch.jit.script(nn.Conv2d(3, 3, 1)), tmp_path / "script.pth")
+    for name in ("module.pth", "script.pth"):
+        assert_refused(tmp_path / name, "cannot be read (damaged, or more than plain weights, such")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight * torch.nan, "expected finite numbers"),
+        (lambda weight: weight.double() * 1e300, "expected finite numbers"),
+        (lambda weight: weight.int(), "expected torch.float32, found torch.int32"),
+        (lambda weight: weight.to_sparse(), "expected a dense tensor, found torch.sparse_coo"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_by_name(tmp_path, change, message):
+    name, weights = "model.model.1.model.1.weight", PortUNet("batch").state_dict()
+    weights[name] = change(weights[name])
+    assert_refused(saved(weights, tmp_path), f"{name}: {message}")
 
 
 def test_an_empty_safetensors_file_is_refused(tmp_path):

@@ -1,8 +1,10 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -14,7 +16,8 @@ from accelerate.utils import LoggerType
 from PIL import Image
 
 from pix2pix_ilm.data.images import to_uint8, to_unit
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.data.synthetic.dataset import synthesize
+from pix2pix_ilm.errors import LockedError, SettingError, UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.seeds import derive_seed
@@ -254,9 +257,10 @@ for moment in map(float, sys.argv[2:]):
 def test_kills_at_random_moments_change_nothing(config):
     config = replace(config, epochs=20)
     whole = loop.train(replace(config, name="whole"))
-    folder = runs.create_folder(config)
     whole_record = runs.open_run(whole)
-    runs.write_json(folder / runs.RUN, replace(whole_record, config=config))
+    folder, lock = runs.create_folder(config)
+    with lock:
+        runs.write_json(folder / runs.RUN, replace(whole_record, config=config))
     moments = np.random.default_rng().uniform(0, 1, 3)
     program = [sys.executable, "-c", RESUMED_AND_KILLED, folder, *map(str, moments)]
     print("killed", *moments, "s after training began")  # noqa: T201 (shown where it fails)
@@ -284,6 +288,90 @@ def test_changed_images_are_not_trained_on_by_accident(config):
     record = runs.open_run(folder)
     runs.write_json(folder / runs.RUN, replace(record, data_digest="other"))
     with pytest.raises(UserError, match="not those that"):
+        loop.resume(folder)
+
+
+def test_a_second_process_is_refused_at_once_and_leaves_the_run_alone(config, monkeypatch):
+    def begun_twice(self):
+        with pytest.raises(LockedError, match="run: another process is training this run"):
+            loop.resume(self.folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Session, "run", begun_twice)
+        folder = loop.train(config)
+        loop.resume(folder)
+    before = sorted(folder.iterdir())
+    assert [path.name for path in before] == [runs.LOCK, runs.RUN]
+    loop.resume(folder)  # it was let go
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"data": "nowhere"}, {"train_split": "none"}, {"val_split": "none"}]
+)
+def test_a_refused_run_leaves_no_folder(config, wrong):
+    with pytest.raises(UserError):
+        loop.train(replace(config, **wrong))
+    assert not list(config.checkpoints.iterdir())
+
+
+def test_a_run_goes_on_where_its_data_were_moved(config, drawn_pairs, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(drawn_pairs, mine)
+    folder = loop.train(replace(config, data=str(mine), epochs=1))
+    moved = mine.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="mine: no such folder"):
+        loop.resume(folder)
+    loop.resume(folder, data=str(moved))
+    assert runs.open_run(folder).config.data == str(moved)
+    loop.resume(folder)
+    other = tmp_path / "other"
+    synthesize(other, 20, 32, seed=1)
+    record = (folder / runs.RUN).read_bytes()
+    with pytest.raises(UserError, match=r"other: the training images are not those .*differ"):
+        loop.resume(folder, data=str(other))
+    assert (folder / runs.RUN).read_bytes() == record
+
+
+@pytest.mark.parametrize("stop", [None, 20])
+def test_a_run_that_is_made_longer_ends_like_one_that_was_long_from_the_start(
+    config, monkeypatch, stop
+):
+    short = replace(config, epochs=2, decay_epochs=0)
+    whole = loop.train(replace(short, name="whole", epochs=3))
+    with monkeypatch.context() as patch, suppress(ZeroDivisionError):
+        if stop:
+            patch.setattr(loop.Session, "step", failing_at(stop))
+        loop.train(short)
+    folder = loop.resume(config.checkpoints / "run", epochs=3)
+    assert_same_training(folder, whole)
+    assert logged_losses(folder) == logged_losses(whole)
+    assert runs.open_run(folder).config == replace(short, epochs=3)
+
+
+def test_a_longer_run_follows_the_schedule_of_its_new_length(config):
+    folder = loop.train(replace(config, epochs=2))  # of which the second lowers the rate
+    loop.resume(folder, epochs=4)
+    rows = map(json.loads, (folder / runs.METRICS).read_text().splitlines())
+    rates = {row["epoch"]: row["learning_rate"] for row in rows}
+    longer = replace(config, epochs=4)
+    assert rates == {1: config.lr, 2: config.lr / 2} | {
+        epoch: longer.learning_rate(epoch - 1) for epoch in (3, 4)
+    }
+
+
+def test_fewer_epochs_than_are_done_are_refused(config):
+    folder = loop.train(replace(config, epochs=2))
+    record = (folder / runs.RUN).read_bytes()
+    with pytest.raises(SettingError, match="epochs: expected at least 2, of which step 32") as less:
+        loop.resume(folder, epochs=1)
+    assert less.value.path == "epochs"
+    assert (folder / runs.RUN).read_bytes() == record
+
+
+def test_a_save_from_beyond_the_end_is_damaged(config):
+    folder = loop.train(replace(config, epochs=1))
+    torch.save(state_of(folder) | {"step": 10**9}, folder / runs.STATE)
+    with pytest.raises(UserError, match=r"training_state.pt: step: expected at most 16, found 10"):
         loop.resume(folder)
 
 

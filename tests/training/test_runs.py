@@ -1,10 +1,11 @@
 import json
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import LockedError, UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import runs
@@ -74,6 +75,88 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
     assert unchanged
     assert runs.restore(tmp_path, trained_networks()) == 1
     runs.load_generator(tmp_path)  # whole, whichever save it is of
+
+
+@pytest.fixture(scope="module")
+def saved_state(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    runs.save(folder, trained_networks(), 1, CONFIG)
+    return torch.load(folder / runs.STATE, weights_only=True)
+
+
+@pytest.mark.parametrize("step", ["absent", "text", -5, 2.0, True, None, torch.tensor(3)])
+def test_a_save_without_a_proper_step_is_refused(saved_state, tmp_path, step):
+    damaged = saved_state | {"step": step}
+    if step == "absent":
+        del damaged["step"]
+    torch.save(damaged, tmp_path / runs.STATE)
+    with pytest.raises(UserError, match=r"training_state.pt: .*\(step: expected a whole number"):
+        runs.restore(tmp_path, trained_networks())
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "problem"),
+    [
+        ("generator", None, "generator: expected tensors by name, found NoneType"),
+        ("generator", {"head.weight": torch.zeros(2)}, "generator: .*mismatch for head.weight"),
+        ("generator", {"head.bias": 3}, "generator: 'head.bias': expected a tensor, found int"),
+        ("discriminator", {"layers.0.bias": torch.full((4,), torch.nan)},
+         "discriminator: layers.0.bias: expected finite numbers"),
+        ("discriminator", {"layers.0.bias": torch.zeros(4, dtype=torch.int64)},
+         "discriminator: layers.0.bias: expected torch.float32, found torch.int64"),
+        ("generator_optimizer", [1], "generator_optimizer: "),
+    ],
+)  # fmt: skip
+def test_a_damaged_part_of_a_save_is_named(saved_state, tmp_path, part, content, problem):
+    torch.save(saved_state | {part: content}, tmp_path / runs.STATE)
+    with pytest.raises(UserError, match=rf"training_state.pt: cannot be resumed from \({problem}"):
+        runs.restore(tmp_path, trained_networks())
+
+
+def test_a_part_that_is_missing_is_named(saved_state, tmp_path):
+    parts = {name: value for name, value in saved_state.items() if name != "discriminator"}
+    torch.save(parts, tmp_path / runs.STATE)
+    with pytest.raises(UserError, match=r"training_state.pt: .*\(discriminator: missing"):
+        runs.restore(tmp_path, trained_networks())
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda bias: bias * torch.inf, "head.bias: expected finite numbers"),
+        (lambda bias: bias.double() + 1e300, "head.bias: expected finite numbers"),
+        (lambda bias: bias.int(), "head.bias: expected torch.float32, found torch.int32"),
+        (lambda bias: bias[:1], "size mismatch for head.bias"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_by_name(checkpoint, tmp_path, change, problem):
+    shutil.copytree(checkpoint, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / runs.WEIGHTS)
+    weights["head.bias"] = change(weights["head.bias"] + 1)
+    save_file(weights, tmp_path / runs.WEIGHTS)
+    with pytest.raises(UserError, match=rf"model.safetensors: cannot be loaded \({problem}"):
+        runs.load_generator(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_precision_are_read_as_float32(checkpoint, tmp_path, dtype):
+    shutil.copytree(checkpoint, tmp_path, dirs_exist_ok=True)
+    weights = {name: w.to(dtype) for name, w in load_file(tmp_path / runs.WEIGHTS).items()}
+    save_file(weights, tmp_path / runs.WEIGHTS)
+    generator, _ = runs.load_generator(tmp_path)
+    for name, weight in generator.state_dict().items():
+        assert torch.equal(weight, weights[name].float())
+    assert all(parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    files = {path for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "epochs" / "0001").mkdir(parents=True)
+    for leftover in (".training_state.pt.123.tmp", "epochs/0001/.0123456789abcdef.tmp"):
+        (tmp_path / leftover).write_bytes(b"half")
+    runs.remove_leftovers(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == files
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
@@ -204,9 +287,37 @@ def test_weights_are_stored_under_the_modules_names(tmp_path):
 
 def test_unnamed_runs_are_numbered_and_named_ones_never_overwritten(tmp_path):
     unnamed = TrainConfig(checkpoints=tmp_path, data="walls")
-    folders = [runs.create_folder(unnamed).name for _ in range(3)]
+    folders = []
+    for _ in range(3):
+        folder, lock = runs.create_folder(unnamed)
+        with lock:
+            (folder / runs.RUN).touch()
+        folders.append(folder.name)
     assert folders == ["walls-in-in", "walls-in-in-2", "walls-in-in-3"]
-    named = TrainConfig(checkpoints=tmp_path, name="mine")
-    runs.create_folder(named)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(UserError, match=r"--resume .*mine"):
+        runs.create_folder(TrainConfig(checkpoints=tmp_path, name="mine"))
+    assert len(list((tmp_path / "mine").iterdir())) == 1  # no lock in other people's folders
+
+
+def test_a_start_that_was_cut_short_is_as_good_as_none_unless_it_is_going_on(tmp_path):
+    named = TrainConfig(checkpoints=tmp_path, name="mine")
+    folder, lock = runs.create_folder(named)
+    with lock, pytest.raises(LockedError, match="mine: another process is training this run"):
         runs.create_folder(named)
+    again, lock = runs.create_folder(named)
+    assert again == folder
+    with lock:
+        (folder / runs.RUN).touch()
+    with pytest.raises(UserError, match="is there already"):
+        runs.create_folder(named)
+
+
+def test_an_unnamed_run_passes_by_one_that_is_just_starting(tmp_path):
+    unnamed = TrainConfig(checkpoints=tmp_path, data="walls")
+    first, lock = runs.create_folder(unnamed)
+    with lock:
+        second, other = runs.create_folder(unnamed)
+        with other:
+            assert (first.name, second.name) == ("walls-in-in", "walls-in-in-2")
