@@ -1,21 +1,24 @@
-"""Files: written so that a reader, or a crash, never meets half of one; read with clear errors."""
+"""Files: written so that a reader, or a crash, never meets half of one; JSON of dataclasses."""
 
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from pix2pix_ilm.errors import LockedError, UserError, shorten
+from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 TEMPORARY = ".tmp"
+Record = TypeVar("Record")
 
 
 def is_folder(path: Path) -> bool:
@@ -142,3 +145,25 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, record: Any) -> None:  # noqa: ANN401
+    """Write a dataclass as JSON; errors as in ``write_atomically``."""
+    text = json.dumps(asdict(record), indent=2, default=str) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path, record: type[Record]) -> Record:
+    """Read a dataclass from JSON: all of its names, no others, and of the types that it declares.
+
+    Raises:
+        UserError: no such file, or not what the dataclass expects; names the file and the setting.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(record).validate_json(read_bytes(path), strict=True, extra="forbid")
+    except SettingError as error:
+        raise UserError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe_first(error)}") from None

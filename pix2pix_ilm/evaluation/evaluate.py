@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from pix2pix_ilm.checkpoints import ModelConfig, read_model_config
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.baselines import baselines
-from pix2pix_ilm.evaluation.metrics import LpipsNet
 from pix2pix_ilm.evaluation.scores import (
     Image,
     Metric,
@@ -28,7 +28,7 @@ from pix2pix_ilm.evaluation.scores import (
     table_metrics,
 )
 from pix2pix_ilm.evaluation.statistics import Summary, summarize
-from pix2pix_ilm.training.runs import ModelConfig, read_model_config
+from pix2pix_ilm.metrics.perceptual import LpipsNet
 
 PAPER_SPLIT = ("train[:200]", "train[200:400]")
 """What the ILM Norm paper trained on, and what it evaluated on."""

@@ -14,14 +14,14 @@ from accelerate.utils import gather_object
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
+from pix2pix_ilm import metrics
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.pairs import pairs_in
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation import metrics
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import SAMPLE, derive_seed
-from pix2pix_ilm.training.runs import ModelConfig, load_generator
 
 DIVERSITY = "diversity"
 CPU = torch.device("cpu")

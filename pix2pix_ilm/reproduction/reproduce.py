@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import to_unit
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
@@ -18,6 +19,7 @@ from pix2pix_ilm.evaluation.evaluate import (
 from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
 from pix2pix_ilm.evaluation.scores import Sampling, norm_label
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
 from pix2pix_ilm.reproduction.study import (
     CONFIGURATIONS,
@@ -29,7 +31,7 @@ from pix2pix_ilm.reproduction.study import (
 )
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.progress import read_losses
-from pix2pix_ilm.training.runs import METRICS, load_generator, write_json
+from pix2pix_ilm.training.run_folder import METRICS
 
 BATCH_SIZE = 8  # images at once while evaluating
 

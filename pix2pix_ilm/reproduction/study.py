@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.errors import LockedError, UserError
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.progress import read_losses
 
@@ -66,7 +67,7 @@ def open_study(config: TrainConfig, folder: Path) -> Study:
     """
     study = Study(config=replace(config, name=None, checkpoints=folder, seed=0))
     if (folder / STUDY).exists():
-        started = runs.read_json(folder / STUDY, Study)
+        started = files.read_json(folder / STUDY, Study)
         if started != study:
             changed = ", ".join(differences(asdict(started.config), asdict(study.config)))
             raise UserError(
@@ -75,7 +76,7 @@ def open_study(config: TrainConfig, folder: Path) -> Study:
             )
     else:
         make_folder(folder)
-        runs.write_json(folder / STUDY, study)
+        files.write_json(folder / STUDY, study)
     return study
 
 
@@ -107,13 +108,13 @@ class Progress:
 def progress(config: TrainConfig) -> Progress:
     """How far a training of the study is, from its folder."""
     folder = config.checkpoints / config.run_name
-    if not (folder / runs.RUN).exists():
+    if not (folder / run_folder.RUN).exists():
         return Progress()
-    record = runs.open_run(folder)
+    record = run_folder.open_run(folder)
     steps_per_epoch = len(record.train) // (record.config.batch_size * record.processes)
-    saved = (folder / runs.MODEL_CONFIG).exists()
+    saved = (folder / checkpoints.MODEL_CONFIG).exists()
     return Progress(
-        done=(runs.read_model_config(folder).step or 0) if saved else 0,
+        done=(checkpoints.read_model_config(folder).step or 0) if saved else 0,
         total=record.config.epochs * steps_per_epoch,
         seconds_per_step=seconds_per_step(folder, record.config.batch_size),
     )
@@ -121,7 +122,7 @@ def progress(config: TrainConfig) -> Progress:
 
 def seconds_per_step(folder: Path, batch_size: int) -> float | None:
     """Median time of a step, of those that were logged; None if there are none."""
-    speeds = [row.images_per_s for _, row in read_losses(folder / runs.METRICS)]
+    speeds = [row.images_per_s for _, row in read_losses(folder / run_folder.METRICS)]
     return batch_size / statistics.median(speeds) if speeds else None
 
 
@@ -163,7 +164,7 @@ def train_all(trainings: Sequence[TrainConfig], say: Say) -> bool:
 
 def train_or_resume(config: TrainConfig) -> None:
     folder = config.checkpoints / config.run_name
-    if (folder / runs.RUN).exists():
+    if (folder / run_folder.RUN).exists():
         loop.resume(folder)
     else:
         loop.train(config)

@@ -19,12 +19,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, load_generator
 from pix2pix_ilm.data.images import as_array, to_unit
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.training.runs import MODEL_CONFIG, load_generator
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -15,13 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pix2pix_ilm.checkpoints import ModelConfig, check_weights, read_saved, save_generator
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import filling_folder
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName, NormOptions
-from pix2pix_ilm.training.runs import ModelConfig, write_generator
-from pix2pix_ilm.weights import check_weights, read_saved
 
 WRAPPERS = ("module", "_orig_mod")  # DataParallel, torch.compile
 OUTERMOST, SECOND = "model.model", "model.model.1.model"
@@ -73,7 +72,7 @@ def import_generator(
         step=None,  # the file does not say how many
     )
     with filling_folder(out) as folder:
-        write_generator(folder, weights, described)
+        save_generator(folder, weights, described)
     return described
 
 

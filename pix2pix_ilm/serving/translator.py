@@ -9,14 +9,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import SAMPLE, derive_seed
-from pix2pix_ilm.serving.fetch import checkpoint_folder
 from pix2pix_ilm.serving.inference import Prepared
-from pix2pix_ilm.training.runs import ModelConfig, load_generator
 
 LARGEST_SIDE = 4096
 
@@ -61,7 +60,7 @@ class Translator:
         Raises:
             UserError: not a checkpoint, weights that do not fit, or no such device.
         """
-        generator, config = load_generator(checkpoint_folder(checkpoint))
+        generator, config = load_generator(resolve_checkpoint(checkpoint))
         return cls(generator, config, pick_device(device), fast=fast)
 
     def __call__(

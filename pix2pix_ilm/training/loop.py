@@ -18,13 +18,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from pix2pix_ilm import files
 from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
-from pix2pix_ilm.training import runs
+from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.capture import CapturedStep, Compute, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, noting_signals
@@ -51,17 +52,17 @@ def train(config: TrainConfig) -> Path:
     """
     accelerator = make_accelerator(config)
     train_pairs, val_pairs = load_data(config)
-    record = runs.RunRecord(
+    record = run_folder.RunRecord(
         config=config,
         data_digest=train_pairs.digest,
         train=list(train_pairs.names),
         val=list(val_pairs.names),
-        versions=runs.current_versions(),
+        versions=run_folder.current_versions(),
         processes=accelerator.num_processes,
     )
     with new_folder(config, accelerator) as folder:
         if accelerator.is_main_process:
-            runs.write_json(folder / runs.RUN, record)
+            files.write_json(folder / run_folder.RUN, record)
         Session(config, folder, accelerator, train_pairs, val_pairs).run()
     return folder
 
@@ -72,7 +73,7 @@ def new_folder(config: TrainConfig, accelerator: Accelerator) -> Iterator[Path]:
     with ExitStack() as held:
         folders = [config.checkpoints]
         if accelerator.is_main_process:
-            folders[0], lock = runs.create_folder(config)
+            folders[0], lock = run_folder.create_folder(config)
             held.enter_context(lock)
         broadcast_object_list(folders)
         yield folders[0]
@@ -94,12 +95,12 @@ def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) 
         UserError: the data are not those that the run was started with.
         SettingError: more epochs are done already.
     """
-    started = runs.open_run(folder)
+    started = run_folder.open_run(folder)
     record = replace(started, config=moved_or_longer(started.config, data, epochs))
     accelerator = make_accelerator(record.config)
-    with runs.lock_run(folder) if accelerator.is_main_process else nullcontext():
+    with run_folder.lock_run(folder) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
-            runs.remove_leftovers(folder)
+            run_folder.remove_leftovers(folder)
         config = share_batch(record, accelerator.num_processes)
         train_pairs, val_pairs = load_data(config)
         if train_pairs.digest != record.data_digest:
@@ -110,7 +111,7 @@ def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) 
         session = Session(config, folder, accelerator, train_pairs, val_pairs)
         check_end(session, by_flag=epochs is not None)
         if record != started and accelerator.is_main_process:
-            runs.write_json(folder / runs.RUN, record)
+            files.write_json(folder / run_folder.RUN, record)
         session.run()
     return folder
 
@@ -129,14 +130,14 @@ def check_end(session: "Session", *, by_flag: bool) -> None:
     if session.start <= session.total:
         return
     if not by_flag:
-        state = session.folder / runs.STATE
+        state = session.folder / run_folder.STATE
         raise UserError(f"{state}: step: expected at most {session.total}, found {session.start}")
     done = math.ceil(session.start / session.steps_per_epoch)
     expected = f"at least {done}, of which step {session.start} is saved"
     raise SettingError("epochs", expected, session.config.epochs)
 
 
-def share_batch(record: runs.RunRecord, processes: int) -> TrainConfig:
+def share_batch(record: run_folder.RunRecord, processes: int) -> TrainConfig:
     """A run's configuration for this many processes, which keep its global batch.
 
     Raises:
@@ -168,7 +169,7 @@ class Session:
         self.pairs = pairs.to(accelerator.device)
         self.samples = samples.to(accelerator.device)
         self.networks = build_networks(config, accelerator)
-        self.start = self.last_save = runs.restore(folder, self.plain_networks())
+        self.start = self.last_save = run_folder.restore(folder, self.plain_networks())
         self.mode = step_mode(config.accelerate_step, accelerator)
         place_optimizers(self.networks, accelerator.device, graph=self.mode == "graph")
         self.global_batch = config.batch_size * accelerator.num_processes
@@ -303,7 +304,7 @@ class Session:
     def save(self, done: int) -> None:
         """Write the state of all networks, in the main process."""
         if self.accelerator.is_main_process:
-            runs.save(self.folder, self.plain_networks(), done, self.config)
+            run_folder.save(self.folder, self.plain_networks(), done, self.config)
         self.last_save = done
 
     def keep_generator(self, done: int) -> None:
@@ -312,7 +313,7 @@ class Session:
             folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
             make_folder(folder)
             generator = self.plain_networks().generator
-            runs.export_generator(folder, generator, done, self.config)
+            run_folder.export_generator(folder, generator, done, self.config)
 
     @torch.no_grad()
     def draw_samples(self, done: int) -> None:
@@ -350,7 +351,7 @@ class Session:
             init_kwargs={"tensorboard": {"purge_step": self.start + 1}},
         )
         return Reporter(
-            self.folder / runs.METRICS,
+            self.folder / run_folder.METRICS,
             self.accelerator,
             start=self.start,
             total=self.total,

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pix2pix_ilm.evaluation import metrics
+from pix2pix_ilm import metrics
 from pix2pix_ilm.web.studio import Photo
 from pix2pix_ilm.web.uploads import Picture
 

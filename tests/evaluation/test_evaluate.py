@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, read_model_config
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import (
     evaluate_checkpoints,
@@ -11,9 +12,9 @@ from pix2pix_ilm.evaluation.evaluate import (
     make_scorer,
 )
 from pix2pix_ilm.evaluation.scores import Sampling, Scorer, table_metrics
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
-from pix2pix_ilm.training.runs import MODEL_CONFIG, read_model_config, write_json
 
 QUICK = Scorer(columns=[m for m in table_metrics() if m.name in ("rmse", "rmse_rgb")])
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from pix2pix_ilm import metrics
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation import metrics, scores
+from pix2pix_ilm.evaluation import scores
 from pix2pix_ilm.evaluation.baselines import constant_colour
 from pix2pix_ilm.evaluation.scores import (
     Sampling,

@@ -16,7 +16,7 @@ from pix2pix_ilm.reproduction.study import (
     progress,
     time_left,
 )
-from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 
@@ -132,7 +132,7 @@ def training(config, folder, number):
 def test_a_training_that_another_process_holds_is_left_to_it(config, folder):
     (folder / "in-in-seed0").mkdir(parents=True)
     said = []
-    with runs.lock_run(folder / "in-in-seed0"):  # no more than that is there as it starts
+    with run_folder.lock_run(folder / "in-in-seed0"):  # no more than that is there as it starts
         assert reproduce(config, folder, 1, said.append) is None
     assert said[1] == "[1/3] in-in-seed0: another process is at it"
     assert said[-1].startswith("Other processes still train")
@@ -208,4 +208,4 @@ def test_the_command_prints_the_papers_table(drawn_pairs, tmp_path, capsys):
     assert "ILM+IN / ILM+IN" in printed
     assert "108.17" in printed  # the paper's
     assert said.splitlines()[-1] == f"Done: {out / 'report'}"
-    assert runs.open_run(out / "in-in-seed0").config.flip is False
+    assert run_folder.open_run(out / "in-in-seed0").config.flip is False

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import to_uint8
 from pix2pix_ilm.errors import UserError
@@ -17,7 +18,6 @@ from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.serving import export
 from pix2pix_ilm.serving.export import compare, drawn_labels, export_onnx
-from pix2pix_ilm.training.runs import load_generator
 
 # The tests' checks of shapes would compare, and so fix, the sizes that an export leaves open.
 pytestmark = pytest.mark.usefixtures("unchecked")

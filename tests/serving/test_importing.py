@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.importing import import_generator
 from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.training.runs import load_generator
 
 PORT_NORMS = {
     "batch": nn.BatchNorm2d,

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.translator import Translator, batches, pad_to_multiple
-from pix2pix_ilm.training.runs import load_generator
 
 
 def label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:

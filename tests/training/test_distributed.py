@@ -10,8 +10,9 @@ import pytest
 import torch
 from training import distributed_worker
 
+from pix2pix_ilm import files
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.training import runs
+from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.loop import share_batch
 
 pytestmark = pytest.mark.slow
@@ -40,11 +41,11 @@ def work_alone(*arguments: object) -> None:
 
 
 def state_of(checkpoints: Path) -> dict:
-    return torch.load(checkpoints / "run" / runs.STATE, weights_only=True)
+    return torch.load(checkpoints / "run" / run_folder.STATE, weights_only=True)
 
 
 def losses_of(checkpoints: Path) -> list[tuple]:
-    lines = (checkpoints / "run" / runs.METRICS).read_text().splitlines()
+    lines = (checkpoints / "run" / run_folder.METRICS).read_text().splitlines()
     return [(row["step"], row["discriminator"], row["l1"]) for row in map(json.loads, lines)]
 
 
@@ -57,9 +58,9 @@ def assert_equal_to_rounding(one: Path, other: Path) -> None:
 
 def prolong(checkpoints: Path) -> None:
     """Turn a run of one epoch into one of two that was stopped in the middle."""
-    record = runs.open_run(checkpoints / "run")
+    record = run_folder.open_run(checkpoints / "run")
     longer = replace(record.config, epochs=2)
-    runs.write_json(checkpoints / "run" / runs.RUN, replace(record, config=longer))
+    files.write_json(checkpoints / "run" / run_folder.RUN, replace(record, config=longer))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def together(tmp_path_factory, drawn_pairs):
 def test_two_processes_of_batch_1_equal_one_of_batch_2(alone, together):
     whole = together["whole"]
     assert_equal_to_rounding(whole, alone)
-    assert runs.open_run(whole / "run").processes == 2
+    assert run_folder.open_run(whole / "run").processes == 2
     samples = [len(list((folder / "run" / "samples").iterdir())) for folder in (whole, alone)]
     assert samples == [2, 2]
 
@@ -118,7 +119,7 @@ def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_pat
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(alone):
-    record = runs.open_run(alone / "run")
+    record = run_folder.open_run(alone / "run")
     assert share_batch(record, 2).batch_size == 1
     with pytest.raises(UserError, match="sees 2 pairs per step, which 3 processes cannot share"):
         share_batch(record, 3)

@@ -15,13 +15,14 @@ import torch
 from accelerate.utils import LoggerType
 from PIL import Image
 
+from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import LockedError, SettingError, UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.seeds import derive_seed
-from pix2pix_ilm.training import loop, runs, setup
+from pix2pix_ilm.training import loop, run_folder, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import load_data, make_accelerator
@@ -48,7 +49,7 @@ def config(drawn_pairs, tmp_path):
 
 
 def state_of(folder):
-    return torch.load(folder / runs.STATE, weights_only=True)
+    return torch.load(folder / run_folder.STATE, weights_only=True)
 
 
 def assert_same_training(folder, other):
@@ -60,7 +61,7 @@ def new_session(config):
 
 
 def logged_losses(folder):
-    rows = map(json.loads, (folder / runs.METRICS).read_text().splitlines())
+    rows = map(json.loads, (folder / run_folder.METRICS).read_text().splitlines())
     return [(row["step"], row["discriminator"], row["l1"]) for row in rows]
 
 
@@ -78,7 +79,7 @@ def failing_at(step):
 
 def test_a_run_leaves_all_that_it_promises(config):
     folder = loop.train(config)
-    record = runs.open_run(folder)
+    record = run_folder.open_run(folder)
     assert record.config == config
     assert len(record.train) == 16
     assert record.val == ["1", "2"]
@@ -129,7 +130,7 @@ def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs, dire
     assert np.array_equal(grid[4:36, 4:36], label)
     assert np.array_equal(grid[76:108, 4:36], photo)
     assert len(np.unique(grid[40:72, 4:36])) > 10
-    generator, _ = runs.load_generator(folder)  # without dropout
+    generator, _ = checkpoints.load_generator(folder)  # without dropout
     output = to_uint8(generator(to_unit(torch.from_numpy(label)[None])))[0].numpy()
     assert np.abs(grid[40:72, 4:36] - output.astype(int)).max() <= 1
 
@@ -137,8 +138,8 @@ def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs, dire
 def test_generators_of_earlier_epochs_can_be_kept(config):
     folder = loop.train(replace(config, keep_every=2))
     assert sorted(path.name for path in (folder / "epochs").iterdir()) == ["0002", "0003"]
-    early, described = runs.load_generator(folder / "epochs" / "0002")
-    last, _ = runs.load_generator(folder)
+    early, described = checkpoints.load_generator(folder / "epochs" / "0002")
+    last, _ = checkpoints.load_generator(folder)
     assert described.step == 32
     assert not torch.equal(early.head.weight, last.head.weight)
 
@@ -257,10 +258,10 @@ for moment in map(float, sys.argv[2:]):
 def test_kills_at_random_moments_change_nothing(config):
     config = replace(config, epochs=20)
     whole = loop.train(replace(config, name="whole"))
-    whole_record = runs.open_run(whole)
-    folder, lock = runs.create_folder(config)
+    whole_record = run_folder.open_run(whole)
+    folder, lock = run_folder.create_folder(config)
     with lock:
-        runs.write_json(folder / runs.RUN, replace(whole_record, config=config))
+        files.write_json(folder / run_folder.RUN, replace(whole_record, config=config))
     moments = np.random.default_rng().uniform(0, 1, 3)
     program = [sys.executable, "-c", RESUMED_AND_KILLED, folder, *map(str, moments)]
     print("killed", *moments, "s after training began")  # noqa: T201 (shown where it fails)
@@ -285,8 +286,8 @@ def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch)
 
 def test_changed_images_are_not_trained_on_by_accident(config):
     folder = loop.train(replace(config, epochs=1))
-    record = runs.open_run(folder)
-    runs.write_json(folder / runs.RUN, replace(record, data_digest="other"))
+    record = run_folder.open_run(folder)
+    files.write_json(folder / run_folder.RUN, replace(record, data_digest="other"))
     with pytest.raises(UserError, match="not those that"):
         loop.resume(folder)
 
@@ -301,7 +302,7 @@ def test_a_second_process_is_refused_at_once_and_leaves_the_run_alone(config, mo
         folder = loop.train(config)
         loop.resume(folder)
     before = sorted(folder.iterdir())
-    assert [path.name for path in before] == [runs.LOCK, runs.RUN]
+    assert [path.name for path in before] == [run_folder.LOCK, run_folder.RUN]
     loop.resume(folder)  # it was let go
 
 
@@ -322,14 +323,14 @@ def test_a_run_goes_on_where_its_data_were_moved(config, drawn_pairs, tmp_path):
     with pytest.raises(UserError, match="mine: no such folder"):
         loop.resume(folder)
     loop.resume(folder, data=str(moved))
-    assert runs.open_run(folder).config.data == str(moved)
+    assert run_folder.open_run(folder).config.data == str(moved)
     loop.resume(folder)
     other = tmp_path / "other"
     synthesize(other, 20, 32, seed=1)
-    record = (folder / runs.RUN).read_bytes()
+    record = (folder / run_folder.RUN).read_bytes()
     with pytest.raises(UserError, match=r"other: the training images are not those .*differ"):
         loop.resume(folder, data=str(other))
-    assert (folder / runs.RUN).read_bytes() == record
+    assert (folder / run_folder.RUN).read_bytes() == record
 
 
 @pytest.mark.parametrize("stop", [None, 20])
@@ -345,13 +346,13 @@ def test_a_run_that_is_made_longer_ends_like_one_that_was_long_from_the_start(
     folder = loop.resume(config.checkpoints / "run", epochs=3)
     assert_same_training(folder, whole)
     assert logged_losses(folder) == logged_losses(whole)
-    assert runs.open_run(folder).config == replace(short, epochs=3)
+    assert run_folder.open_run(folder).config == replace(short, epochs=3)
 
 
 def test_a_longer_run_follows_the_schedule_of_its_new_length(config):
     folder = loop.train(replace(config, epochs=2))  # of which the second lowers the rate
     loop.resume(folder, epochs=4)
-    rows = map(json.loads, (folder / runs.METRICS).read_text().splitlines())
+    rows = map(json.loads, (folder / run_folder.METRICS).read_text().splitlines())
     rates = {row["epoch"]: row["learning_rate"] for row in rows}
     longer = replace(config, epochs=4)
     assert rates == {1: config.lr, 2: config.lr / 2} | {
@@ -361,16 +362,16 @@ def test_a_longer_run_follows_the_schedule_of_its_new_length(config):
 
 def test_fewer_epochs_than_are_done_are_refused(config):
     folder = loop.train(replace(config, epochs=2))
-    record = (folder / runs.RUN).read_bytes()
+    record = (folder / run_folder.RUN).read_bytes()
     with pytest.raises(SettingError, match="epochs: expected at least 2, of which step 32") as less:
         loop.resume(folder, epochs=1)
     assert less.value.path == "epochs"
-    assert (folder / runs.RUN).read_bytes() == record
+    assert (folder / run_folder.RUN).read_bytes() == record
 
 
 def test_a_save_from_beyond_the_end_is_damaged(config):
     folder = loop.train(replace(config, epochs=1))
-    torch.save(state_of(folder) | {"step": 10**9}, folder / runs.STATE)
+    torch.save(state_of(folder) | {"step": 10**9}, folder / run_folder.STATE)
     with pytest.raises(UserError, match=r"training_state.pt: step: expected at most 16, found 10"):
         loop.resume(folder)
 

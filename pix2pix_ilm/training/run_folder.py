@@ -3,77 +3,38 @@
 config.json           the generator's configuration and how to use it
 model.safetensors     the generator's weights
 run.json              the whole configuration, versions, data, split lists
-training_state.pt     both networks and optimisers at one step: all that resuming needs
+training_state.pt     both networks and optimizers at one step: all that resuming needs
 metrics.jsonl         losses, a line every few steps
 samples/              a grid of label maps, outputs and photos every few epochs
 tensorboard/          the losses and samples as curves and images
 .lock                 held by the process that trains; no more than a leftover without one
 """
 
-import json
 import platform
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
-from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.checkpoints import ModelConfig, check_weights, read_saved, save_generator
 from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
 from pix2pix_ilm.files import (
     TEMPORARY,
-    describe_first,
     is_folder,
     make_folder,
-    read_bytes,
+    read_json,
     take_lock,
     write_atomically,
 )
-from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
-from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.training.config import IMAGE_SIZES, TrainConfig
+from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks
-from pix2pix_ilm.weights import check_weights, read_saved
 
-MODEL_CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RUN, STATE, METRICS, LOCK = "run.json", "training_state.pt", "metrics.jsonl", ".lock"
 VERSIONED = ("pix2pix-ilm", "torch", "torchvision", "accelerate", "numpy", "pillow")
-Record = TypeVar("Record")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """What ``config.json`` says of a trained generator."""
-
-    generator: GeneratorConfig
-    image_size: int
-    """Height and width of the images it was trained on."""
-    direction: Direction
-    """BtoA: the right half of a side-by-side image is the input; AtoB: the left one."""
-    data: str
-    """What it was trained on."""
-    step: int | None
-    """Training steps behind the weights; None if they came from elsewhere."""
-    discriminator_norm: NormName | None = None
-    """Normalisation of the discriminator that it was trained against."""
-    seed: int | None = None
-    """Seed of the training."""
-
-    def __post_init__(self) -> None:
-        multiple, most = self.generator.size_multiple, IMAGE_SIZES[-1]
-        if not 1 <= self.image_size <= most or self.image_size % multiple:
-            expected = f"a multiple of {multiple} up to {most}"
-            raise SettingError("image_size", expected, self.image_size)
-        if self.step is not None and self.step < 0:
-            raise SettingError("step", "at least 0", self.step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,26 +126,6 @@ def current_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in VERSIONED}
 
 
-def write_json(path: Path, record: Any) -> None:  # noqa: ANN401
-    """Write a dataclass as JSON."""
-    text = json.dumps(asdict(record), indent=2, default=str) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def read_json(path: Path, record: type[Record]) -> Record:
-    """Read a dataclass from JSON: all of its names, no others, and of the types that it declares.
-
-    Raises:
-        UserError: no such file, or not what the dataclass expects; names the file and the setting.
-    """
-    try:
-        return TypeAdapter(record).validate_json(read_bytes(path), strict=True, extra="forbid")
-    except SettingError as error:
-        raise UserError(f"{path}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {describe_first(error)}") from None
-
-
 def open_run(folder: Path) -> RunRecord:
     """The record of an existing run; UserError if the folder is none."""
     if not (folder / RUN).is_file():
@@ -205,7 +146,7 @@ def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> No
 
 def export_generator(folder: Path, generator: nn.Module, step: int, config: TrainConfig) -> None:
     """Write a training's generator, so that it can be used."""
-    described = ModelConfig(
+    model_config = ModelConfig(
         generator=config.sized_generator,
         image_size=config.image_size,
         direction=config.direction,
@@ -214,18 +155,11 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
         discriminator_norm=config.discriminator.norm,
         seed=config.seed,
     )
-    write_generator(folder, generator.state_dict(), described)
-
-
-def write_generator(folder: Path, weights: dict[str, Tensor], described: ModelConfig) -> None:
-    """Write what ``load_generator`` reads into an existing folder."""
-    serialised = to_safetensors({name: value.contiguous() for name, value in weights.items()})
-    write_atomically(folder / WEIGHTS, lambda file: file.write(serialised))
-    write_json(folder / MODEL_CONFIG, described)
+    save_generator(folder, generator.state_dict(), model_config)
 
 
 def restore(folder: Path, networks: Networks) -> int:
-    """Load the last save into networks and optimisers; returns its step, 0 if there is none.
+    """Load the last save into networks and optimizers; returns its step, 0 if there is none.
 
     Raises:
         UserError: the file is damaged or of another network; names the file and what in it.
@@ -260,29 +194,3 @@ def restore_part(part: nn.Module | Optimizer, name: str, state: dict) -> None:
     except Exception as error:  # whatever damaged contents provoke
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise UserError(f"{name}: missing or damaged: {reason[0].strip()}") from None
-
-
-def read_model_config(folder: Path) -> ModelConfig:
-    """What a checkpoint's folder says of its generator; UserError if it is no checkpoint."""
-    if not (folder / MODEL_CONFIG).is_file():
-        raise UserError(f"{folder}: not a checkpoint (no {MODEL_CONFIG} in it)")
-    return read_json(folder / MODEL_CONFIG, ModelConfig)
-
-
-def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
-    """A trained generator, in evaluation mode on the CPU, and what its folder says of it.
-
-    Raises:
-        UserError: not a checkpoint, or weights that are damaged or do not fit its configuration.
-    """
-    described = read_model_config(folder)
-    with torch.device("meta"):  # no memory before it is known to be needed
-        generator = UNetGenerator(described.generator)
-    try:
-        weights = check_weights(load_file(folder / WEIGHTS), generator.state_dict())
-        weights = {name: tensor.clone() for name, tensor in weights.items()}  # not of the file
-        generator.load_state_dict(weights, assign=True)
-    except (OSError, SafetensorError, RuntimeError, UserError) as error:
-        *_, reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{folder / WEIGHTS}: cannot be loaded ({reason.strip()})") from None
-    return generator.eval(), described

@@ -5,10 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.errors import LockedError, UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
-from pix2pix_ilm.training import runs
+from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks, train_step
 
@@ -36,20 +37,20 @@ def states(networks: Networks) -> dict:
 
 def test_a_save_restores_weights_and_optimisers_to_the_bit(tmp_path):
     saved = trained_networks(steps=3)
-    runs.save(tmp_path, saved, 3, CONFIG)
+    run_folder.save(tmp_path, saved, 3, CONFIG)
     other = trained_networks()
-    assert runs.restore(tmp_path, other) == 3
+    assert run_folder.restore(tmp_path, other) == 3
     torch.testing.assert_close(states(other), states(saved), rtol=0, atol=0)
 
 
 def test_without_a_save_nothing_is_restored(tmp_path):
-    assert runs.restore(tmp_path, trained_networks()) == 0
+    assert run_folder.restore(tmp_path, trained_networks()) == 0
 
 
 def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
     networks = trained_networks()
-    runs.save(tmp_path, networks, 1, CONFIG)
-    generator, described = runs.load_generator(tmp_path)
+    run_folder.save(tmp_path, networks, 1, CONFIG)
+    generator, described = checkpoints.load_generator(tmp_path)
     label = torch.rand(1, 3, 32, 32)
     assert torch.equal(generator(label), networks.generator.eval()(label))
     assert (described.image_size, described.step) == (32, 1)
@@ -59,8 +60,9 @@ def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
 @pytest.mark.parametrize("failing", ["write", "torch.save"])
 def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing):
     networks = trained_networks()
-    runs.save(tmp_path, networks, 1, CONFIG)
-    files, state = {path.name for path in tmp_path.iterdir()}, (tmp_path / runs.STATE).read_bytes()
+    run_folder.save(tmp_path, networks, 1, CONFIG)
+    state = (tmp_path / run_folder.STATE).read_bytes()
+    names = {path.name for path in tmp_path.iterdir()}
 
     def no_space(*_arguments):
         if failing == "write":
@@ -69,19 +71,19 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
 
     monkeypatch.setattr(torch, "save", no_space)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be written .*intact"):
-        runs.save(tmp_path, trained_networks(), 2, CONFIG)
-    assert {path.name for path in tmp_path.iterdir()} == files
-    unchanged = (tmp_path / runs.STATE).read_bytes() == state  # no diff of megabytes
+        run_folder.save(tmp_path, trained_networks(), 2, CONFIG)
+    assert {path.name for path in tmp_path.iterdir()} == names
+    unchanged = (tmp_path / run_folder.STATE).read_bytes() == state  # no diff of megabytes
     assert unchanged
-    assert runs.restore(tmp_path, trained_networks()) == 1
-    runs.load_generator(tmp_path)  # whole, whichever save it is of
+    assert run_folder.restore(tmp_path, trained_networks()) == 1
+    checkpoints.load_generator(tmp_path)  # whole, whichever save it is of
 
 
 @pytest.fixture(scope="module")
 def saved_state(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
-    runs.save(folder, trained_networks(), 1, CONFIG)
-    return torch.load(folder / runs.STATE, weights_only=True)
+    run_folder.save(folder, trained_networks(), 1, CONFIG)
+    return torch.load(folder / run_folder.STATE, weights_only=True)
 
 
 @pytest.mark.parametrize("step", ["absent", "text", -5, 2.0, True, None, torch.tensor(3)])
@@ -89,9 +91,9 @@ def test_a_save_without_a_proper_step_is_refused(saved_state, tmp_path, step):
     damaged = saved_state | {"step": step}
     if step == "absent":
         del damaged["step"]
-    torch.save(damaged, tmp_path / runs.STATE)
+    torch.save(damaged, tmp_path / run_folder.STATE)
     with pytest.raises(UserError, match=r"training_state.pt: .*\(step: expected a whole number"):
-        runs.restore(tmp_path, trained_networks())
+        run_folder.restore(tmp_path, trained_networks())
 
 
 @pytest.mark.parametrize(
@@ -108,16 +110,16 @@ def test_a_save_without_a_proper_step_is_refused(saved_state, tmp_path, step):
     ],
 )  # fmt: skip
 def test_a_damaged_part_of_a_save_is_named(saved_state, tmp_path, part, content, problem):
-    torch.save(saved_state | {part: content}, tmp_path / runs.STATE)
+    torch.save(saved_state | {part: content}, tmp_path / run_folder.STATE)
     with pytest.raises(UserError, match=rf"training_state.pt: cannot be resumed from \({problem}"):
-        runs.restore(tmp_path, trained_networks())
+        run_folder.restore(tmp_path, trained_networks())
 
 
 def test_a_part_that_is_missing_is_named(saved_state, tmp_path):
     parts = {name: value for name, value in saved_state.items() if name != "discriminator"}
-    torch.save(parts, tmp_path / runs.STATE)
+    torch.save(parts, tmp_path / run_folder.STATE)
     with pytest.raises(UserError, match=r"training_state.pt: .*\(discriminator: missing"):
-        runs.restore(tmp_path, trained_networks())
+        run_folder.restore(tmp_path, trained_networks())
 
 
 @pytest.mark.parametrize(
@@ -131,41 +133,41 @@ def test_a_part_that_is_missing_is_named(saved_state, tmp_path):
 )
 def test_weights_that_cannot_be_used_are_refused_by_name(checkpoint, tmp_path, change, problem):
     shutil.copytree(checkpoint, tmp_path, dirs_exist_ok=True)
-    weights = load_file(tmp_path / runs.WEIGHTS)
+    weights = load_file(tmp_path / checkpoints.WEIGHTS)
     weights["head.bias"] = change(weights["head.bias"] + 1)
-    save_file(weights, tmp_path / runs.WEIGHTS)
+    save_file(weights, tmp_path / checkpoints.WEIGHTS)
     with pytest.raises(UserError, match=rf"model.safetensors: cannot be loaded \({problem}"):
-        runs.load_generator(tmp_path)
+        checkpoints.load_generator(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_any_precision_are_read_as_float32(checkpoint, tmp_path, dtype):
     shutil.copytree(checkpoint, tmp_path, dirs_exist_ok=True)
-    weights = {name: w.to(dtype) for name, w in load_file(tmp_path / runs.WEIGHTS).items()}
-    save_file(weights, tmp_path / runs.WEIGHTS)
-    generator, _ = runs.load_generator(tmp_path)
+    weights = {name: w.to(dtype) for name, w in load_file(tmp_path / checkpoints.WEIGHTS).items()}
+    save_file(weights, tmp_path / checkpoints.WEIGHTS)
+    generator, _ = checkpoints.load_generator(tmp_path)
     for name, weight in generator.state_dict().items():
         assert torch.equal(weight, weights[name].float())
     assert all(parameter.requires_grad for parameter in generator.parameters())
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
-    runs.save(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "epochs" / "0001").mkdir(parents=True)
     for leftover in (".training_state.pt.123.tmp", "epochs/0001/.0123456789abcdef.tmp"):
         (tmp_path / leftover).write_bytes(b"half")
-    runs.remove_leftovers(tmp_path)
+    run_folder.remove_leftovers(tmp_path)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == files
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
 def test_a_damaged_save_is_named(tmp_path, damage):
-    runs.save(tmp_path, trained_networks(), 1, CONFIG)
-    state = tmp_path / runs.STATE
+    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    state = tmp_path / run_folder.STATE
     state.write_bytes(state.read_bytes()[:1000] if damage is None else damage)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be resumed from"):
-        runs.restore(tmp_path, trained_networks())
+        run_folder.restore(tmp_path, trained_networks())
 
 
 def test_a_save_that_would_run_code_is_refused(tmp_path):
@@ -173,33 +175,33 @@ def test_a_save_that_would_run_code_is_refused(tmp_path):
         def __reduce__(self):
             return (print, ("harm",))
 
-    torch.save({"step": Harmful()}, tmp_path / runs.STATE)
+    torch.save({"step": Harmful()}, tmp_path / run_folder.STATE)
     with pytest.raises(UserError, match="cannot be resumed from"):
-        runs.restore(tmp_path, trained_networks())
+        run_folder.restore(tmp_path, trained_networks())
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
-        runs.load_generator(tmp_path)
-    runs.save(tmp_path, trained_networks(), 1, CONFIG)
-    (tmp_path / runs.WEIGHTS).write_bytes(b"garbage")
+        checkpoints.load_generator(tmp_path)
+    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    (tmp_path / checkpoints.WEIGHTS).write_bytes(b"garbage")
     with pytest.raises(UserError, match=r"model.safetensors: cannot be loaded"):
-        runs.load_generator(tmp_path)
+        checkpoints.load_generator(tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    runs.save(tmp_path, trained_networks(), 1, CONFIG)
-    config = json.loads((tmp_path / runs.MODEL_CONFIG).read_text())
+    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    config = json.loads((tmp_path / checkpoints.MODEL_CONFIG).read_text())
     config["generator"]["ngf"] = 8
-    (tmp_path / runs.MODEL_CONFIG).write_text(json.dumps(config))
+    (tmp_path / checkpoints.MODEL_CONFIG).write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"model.safetensors: cannot be loaded"):
-        runs.load_generator(tmp_path)
+        checkpoints.load_generator(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    runs.export_generator(folder, UNetGenerator(CONFIG.sized_generator), 1, CONFIG)
+    run_folder.export_generator(folder, UNetGenerator(CONFIG.sized_generator), 1, CONFIG)
     return folder
 
 
@@ -229,26 +231,26 @@ def checkpoint(tmp_path_factory):
     ],
 )
 def test_a_config_is_checked_where_it_is_read(checkpoint, tmp_path, where, value, problem):
-    config = json.loads((checkpoint / runs.MODEL_CONFIG).read_text())
+    config = json.loads((checkpoint / checkpoints.MODEL_CONFIG).read_text())
     *groups, name = where.split(".")
     inner = config
     for group in groups:
         inner = inner[group]
     inner[name] = value
-    (tmp_path / runs.MODEL_CONFIG).write_text(json.dumps(config))
+    (tmp_path / checkpoints.MODEL_CONFIG).write_text(json.dumps(config))
     with pytest.raises(UserError) as refused:
-        runs.read_model_config(tmp_path)
+        checkpoints.read_model_config(tmp_path)
     line = str(refused.value)
-    assert line.startswith(f"{tmp_path / runs.MODEL_CONFIG}: {where}: ")
+    assert line.startswith(f"{tmp_path / checkpoints.MODEL_CONFIG}: {where}: ")
     assert problem in line
     assert len(line) < len(str(tmp_path)) + 250
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"{", b"[1, 2]", b"null", b"{}"])
 def test_what_is_no_config_is_refused_by_its_file(tmp_path, content):
-    (tmp_path / runs.MODEL_CONFIG).write_bytes(content)
+    (tmp_path / checkpoints.MODEL_CONFIG).write_bytes(content)
     with pytest.raises(UserError, match=r"config.json: (content|generator): "):
-        runs.read_model_config(tmp_path)
+        checkpoints.read_model_config(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -261,27 +263,33 @@ def test_what_is_no_config_is_refused_by_its_file(tmp_path, content):
     ],
 )
 def test_a_damaged_record_is_refused_by_file_and_field(tmp_path, change, problem):
-    record = runs.RunRecord(config=CONFIG, data_digest="d", train=["1"], val=["2"], versions={})
-    runs.write_json(tmp_path / runs.RUN, record)
-    written = json.loads((tmp_path / runs.RUN).read_text())
+    record = run_folder.RunRecord(
+        config=CONFIG, data_digest="d", train=["1"], val=["2"], versions={}
+    )
+    files.write_json(tmp_path / run_folder.RUN, record)
+    written = json.loads((tmp_path / run_folder.RUN).read_text())
     config = written["config"] | change.pop("config", {})
-    (tmp_path / runs.RUN).write_text(json.dumps(written | {"config": config} | change))
+    (tmp_path / run_folder.RUN).write_text(json.dumps(written | {"config": config} | change))
     with pytest.raises(UserError) as refused:
-        runs.open_run(tmp_path)
-    assert str(refused.value) == f"{tmp_path / runs.RUN}: {problem}"
+        run_folder.open_run(tmp_path)
+    assert str(refused.value) == f"{tmp_path / run_folder.RUN}: {problem}"
 
 
 def test_a_record_survives_json(tmp_path):
-    record = runs.RunRecord(
-        config=CONFIG, data_digest="d", train=["1"], val=["2"], versions=runs.current_versions()
+    record = run_folder.RunRecord(
+        config=CONFIG,
+        data_digest="d",
+        train=["1"],
+        val=["2"],
+        versions=run_folder.current_versions(),
     )
-    runs.write_json(tmp_path / runs.RUN, record)
-    assert runs.open_run(tmp_path) == record
+    files.write_json(tmp_path / run_folder.RUN, record)
+    assert run_folder.open_run(tmp_path) == record
 
 
 def test_weights_are_stored_under_the_modules_names(tmp_path):
-    runs.save(tmp_path, trained_networks(), 1, CONFIG)
-    names = load_file(tmp_path / runs.WEIGHTS).keys()
+    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    names = load_file(tmp_path / checkpoints.WEIGHTS).keys()
     assert names == UNetGenerator(CONFIG.sized_generator).state_dict().keys()
 
 
@@ -289,35 +297,35 @@ def test_unnamed_runs_are_numbered_and_named_ones_never_overwritten(tmp_path):
     unnamed = TrainConfig(checkpoints=tmp_path, data="walls")
     folders = []
     for _ in range(3):
-        folder, lock = runs.create_folder(unnamed)
+        folder, lock = run_folder.create_folder(unnamed)
         with lock:
-            (folder / runs.RUN).touch()
+            (folder / run_folder.RUN).touch()
         folders.append(folder.name)
     assert folders == ["walls-in-in", "walls-in-in-2", "walls-in-in-3"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(UserError, match=r"--resume .*mine"):
-        runs.create_folder(TrainConfig(checkpoints=tmp_path, name="mine"))
+        run_folder.create_folder(TrainConfig(checkpoints=tmp_path, name="mine"))
     assert len(list((tmp_path / "mine").iterdir())) == 1  # no lock in other people's folders
 
 
 def test_a_start_that_was_cut_short_is_as_good_as_none_unless_it_is_going_on(tmp_path):
     named = TrainConfig(checkpoints=tmp_path, name="mine")
-    folder, lock = runs.create_folder(named)
+    folder, lock = run_folder.create_folder(named)
     with lock, pytest.raises(LockedError, match="mine: another process is training this run"):
-        runs.create_folder(named)
-    again, lock = runs.create_folder(named)
+        run_folder.create_folder(named)
+    again, lock = run_folder.create_folder(named)
     assert again == folder
     with lock:
-        (folder / runs.RUN).touch()
+        (folder / run_folder.RUN).touch()
     with pytest.raises(UserError, match="is there already"):
-        runs.create_folder(named)
+        run_folder.create_folder(named)
 
 
 def test_an_unnamed_run_passes_by_one_that_is_just_starting(tmp_path):
     unnamed = TrainConfig(checkpoints=tmp_path, data="walls")
-    first, lock = runs.create_folder(unnamed)
+    first, lock = run_folder.create_folder(unnamed)
     with lock:
-        second, other = runs.create_folder(unnamed)
+        second, other = run_folder.create_folder(unnamed)
         with other:
             assert (first.name, second.name) == ("walls-in-in", "walls-in-in-2")
