@@ -4,6 +4,14 @@ from pix2pix_ilm.metrics.image import SSIM_WINDOW, l1, psnr, rmse, rmse_rgb, ssi
 from pix2pix_ilm.metrics.perceptual import LPIPS_SMALLEST, LpipsNet, lpips
 
 __all__ = [
-    *("LPIPS_SMALLEST", "SSIM_WINDOW", "LpipsNet"),
-    *("l1", "lpips", "psnr", "rmse", "rmse_rgb", "ssim", "ssim_paper"),
+    "LPIPS_SMALLEST",
+    "SSIM_WINDOW",
+    "LpipsNet",
+    "l1",
+    "lpips",
+    "psnr",
+    "rmse",
+    "rmse_rgb",
+    "ssim",
+    "ssim_paper",
 ]
