@@ -10,6 +10,7 @@ from pix2pix_ilm.evaluation.evaluate import (
     fitted_and_evaluated,
     make_scorer,
 )
+from pix2pix_ilm.evaluation.marks import best_row
 from pix2pix_ilm.evaluation.scores import Sampling, Scorer, table_metrics
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
@@ -102,6 +103,8 @@ def test_the_floors_are_fitted_on_the_training_split(make_checkpoint, drawn_pair
         "per-class colour",
     )
     assert per_class.images["rmse"].mean < constant.images["rmse"].mean
+    assert evaluation.summary.comparisons == []  # with the one model: they are none
+    assert best_row(evaluation.summary, QUICK.columns[0]) is None
     assert np.ptp(evaluation.outputs["constant colour"][0], axis=(0, 1)).max() == 0
 
 
