@@ -12,6 +12,7 @@ from pix2pix_ilm.evaluation.evaluate import (
     make_scorer,
 )
 from pix2pix_ilm.evaluation.scores import Sampling, Scorer, table_metrics
+from pix2pix_ilm.evaluation.tables import best_row
 from pix2pix_ilm.files import write_json
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
@@ -103,6 +104,8 @@ def test_the_baselines_are_fitted_on_the_training_split(make_checkpoint, drawn_p
         "per-class color",
     )
     assert per_class.images["rmse"].mean < constant.images["rmse"].mean
+    assert evaluation.summary.comparisons == []  # with the one model: they are none
+    assert best_row(evaluation.summary, QUICK.columns[0]) is None
     assert np.ptp(evaluation.outputs["constant color"][0], axis=(0, 1)).max() == 0
 
 
