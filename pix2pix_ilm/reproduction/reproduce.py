@@ -20,6 +20,7 @@ from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
 from pix2pix_ilm.evaluation.scores import Sampling, norm_label
 from pix2pix_ilm.files import write_json
+from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
 from pix2pix_ilm.reproduction.study import (
     CONFIGURATIONS,
@@ -109,7 +110,8 @@ def write_norm_statistics(folders: dict[str, list[Path]], split: str, data: str,
     for name, (first, *_) in folders.items():
         generator, config = load_generator(first)
         pairs = read_split(data_folder(data, config.image_size), split, config)
-        found[name] = layer_statistics(generator, map(to_unit, pairs.label.split(1)))
+        with flushed_denormals():
+            found[name] = layer_statistics(generator, map(to_unit, pairs.label.split(1)))
         if found[name]:
             file = f"norm-statistics-{config.generator.norm}-{config.discriminator_norm}.png"
             title = f"ILM layers of the generator, {name}, {len(pairs)} images"

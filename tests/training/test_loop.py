@@ -19,6 +19,7 @@ from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import LockedError, SettingError, UserError
+from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.seeds import derive_seed
@@ -386,6 +387,19 @@ def test_a_batch_larger_than_the_data_is_refused_before_a_folder_is_made(config)
 def test_a_device_that_is_not_there_is_refused(config):
     with pytest.raises(UserError, match="device: expected a device that is there"):
         loop.train(replace(config, device="cuda"))
+
+
+def test_training_flushes_denormals_and_leaves_the_caller_as_it_was(config, monkeypatch):
+    seen, step = set(), loop.train_step
+
+    def noted(*arguments, **settings):
+        seen.add(flushes_denormals())
+        return step(*arguments, **settings)
+
+    monkeypatch.setattr(loop, "train_step", noted)
+    loop.train(replace(config, epochs=1))
+    assert seen == {True}
+    assert not flushes_denormals()
 
 
 def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
