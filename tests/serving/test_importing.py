@@ -385,7 +385,7 @@ def test_a_failing_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise UserError("disk full")
 
-    monkeypatch.setattr("pix2pix_ilm.training.runs.write_json", fail)
+    monkeypatch.setattr("pix2pix_ilm.checkpoints.write_json", fail)
     with pytest.raises(UserError, match="disk full"):
         import_generator(source, tmp_path / "model")
     assert list(tmp_path.iterdir()) == [source]
