@@ -9,9 +9,8 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
-from pix2pix_ilm.data.check import left_out
+from pix2pix_ilm.data.check import describe_training
 from pix2pix_ilm.data.datasets import data_folder
-from pix2pix_ilm.data.images import describe_left_out
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
@@ -83,9 +82,9 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     train_pairs = find_pairs(root, config.train_split)
     val_split = config.val_split or validation_split(root)
     val_pairs = find_pairs(root, val_split)
-    note = describe_left_out(left_out(root, config.train_split, val_split), root)
-    if note and is_main_process():
-        print(f"{root}: {note}", file=sys.stderr)  # noqa: T201
+    if is_main_process():
+        line = describe_training(root, config.train_split, val_split, train_pairs)
+        print(line, file=sys.stderr)  # noqa: T201
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
         of_all = f" divided by {processes} processes" if processes > 1 else ""
