@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.data.synthetic.dataset import synthesize
-from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -49,7 +49,7 @@ class Options:
     image_size: Literal[64, 128, 256, 512] = 256
     batch_size: int = 1
     precision: Precision = "fp32"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
     """Normalisation of both networks of ours."""
     modes: tuple[StepMode, ...] = ("auto",)

@@ -16,7 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.serving.inference import Prepared, fast_dtype
@@ -30,7 +30,7 @@ class Options:
     """Width of the generator's first layer."""
     image_size: Literal[64, 128, 256, 512] = 256
     batch_size: int = 1
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
     rounds: int = 15
     """How often each variant takes its turn."""

@@ -1,6 +1,5 @@
 """What a run is made of: device and processes, data, networks."""
 
-import sys
 import warnings
 
 import torch
@@ -18,6 +17,7 @@ from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import INIT, derive_seed
+from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.step import Networks
 
@@ -85,7 +85,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     val_pairs = find_pairs(root, val_split)
     note = describe_left_out(left_out(root, config.train_split, val_split), root)
     if note and is_main_process():
-        print(f"{root}: {note}", file=sys.stderr)  # noqa: T201
+        say(f"{root}: {note}")
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
         of_all = f" divided by {processes} processes" if processes > 1 else ""
