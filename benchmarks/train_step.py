@@ -53,7 +53,7 @@ class Options:
     norms: tuple[NormName, ...] = ("in", "ilm-in")
     """Normalisation of both networks of ours."""
     modes: tuple[StepMode, ...] = ("auto",)
-    """--accelerate-step of ours."""
+    """--step-mode of ours."""
     plain: tuple[Literal["in", "bn"], ...] = ("in",)
     """Normalisation of the plain recipe's networks."""
     workers: int = 2
@@ -143,7 +143,7 @@ def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> St
         discriminator=DiscriminatorConfig(ndf=options.ngf, norm=norm),
         precision=options.precision,
         device=options.device,
-        accelerate_step=mode,
+        step_mode=mode,
         epochs=10**6,
         tracker="none",
     )

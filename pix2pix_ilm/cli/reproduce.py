@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from pix2pix_ilm.cli.compatibility import rename_flags
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.terminal import make_console, say
 
@@ -71,5 +72,5 @@ def study_config(options: Reproduce) -> "TrainConfig":
     from pix2pix_ilm.training.config import PRESETS, TrainConfig
 
     _, paper = PRESETS["paper"]
-    flags = [*map(as_flag, options.set), f"--data={options.data}"]
+    flags = [*rename_flags(map(as_flag, options.set)), f"--data={options.data}"]
     return tyro.cli(TrainConfig, prog="pix2pix-ilm reproduce --set", args=flags, default=paper)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from pix2pix_ilm.cli.compatibility import rename_flags
 from pix2pix_ilm.terminal import say
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run(prog: str, arguments: list[str]) -> None:
     config = tyro.extras.overridable_config_cli(
         PRESETS,
         prog=prog,
-        args=arguments,
+        args=rename_flags(arguments),
         description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists every "
         "hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run.",
     )

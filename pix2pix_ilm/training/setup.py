@@ -44,7 +44,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         # would change in place what the two calls of the discriminator still need.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
-    step_mode(config.accelerate_step, accelerator)  # refuse it before there is a folder
+    resolve_step_mode(config.step_mode, accelerator)  # refuse it before there is a folder
     if accelerator.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # all steps have the same shapes
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
@@ -52,8 +52,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
-    """How steps are run: eager, compile or graph; what "auto" stands for here.
+def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
+    """Return eager, compile or graph: what "auto" stands for here, else the mode itself.
 
     Raises:
         SettingError: a CUDA graph where there is none to be had.
@@ -62,7 +62,7 @@ def step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
     if mode == "graph" and not graphs:
         here = f"{accelerator.num_processes} on {accelerator.device.type}"
         expected = f"auto, eager or compile without one process on a CUDA device (here: {here})"
-        raise SettingError("accelerate_step", expected, mode)
+        raise SettingError("step_mode", expected, mode)
     if mode == "auto":
         return "graph" if graphs else "eager"
     return mode
@@ -108,7 +108,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
 
 def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
     """Freshly initialised networks and optimisers, on the device."""
-    mode = step_mode(config.accelerate_step, accelerator)
+    mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     channels = config.generator.in_channels + config.generator.out_channels
     networks = (

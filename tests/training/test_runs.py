@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -276,6 +277,17 @@ def test_a_record_survives_json(tmp_path):
         config=CONFIG, data_digest="d", train=["1"], val=["2"], versions=runs.current_versions()
     )
     runs.write_json(tmp_path / runs.RUN, record)
+    assert runs.open_run(tmp_path) == record
+
+
+def test_a_setting_that_was_renamed_is_read_under_its_old_name_and_written_under_its_new(tmp_path):
+    config = replace(CONFIG, step_mode="eager")
+    record = runs.RunRecord(config=config, data_digest="d", train=["1"], val=["2"], versions={})
+    path = tmp_path / runs.RUN
+    runs.write_json(path, record)
+    written = path.read_text()
+    path.write_text(written.replace('"step_mode"', '"accelerate_step"'))
+    assert path.read_text() != written
     assert runs.open_run(tmp_path) == record
 
 
