@@ -17,7 +17,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.inference import fast_dtype, infer
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
@@ -31,7 +31,7 @@ class Options:
     """Width of the generator's first layer."""
     image_size: Literal[64, 128, 256, 512] = 256
     batch_size: int = 1
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
     rounds: int = 40
     """How often each variant takes its turn."""

@@ -46,7 +46,7 @@ def check_folder(root: Path) -> str:
     if problems:
         raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
     if manifest(root) == MANIFEST:
-        lines.append("this is CMP Facades as pix2pix distributes it, intact; use --direction BtoA")
+        lines.append("this is CMP Facades as pix2pix distributes it, intact; its direction is BtoA")
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ def data_folder(name: str, image_size: int) -> Path:
     folder = FACADES if name == "facades" else Path(name)
     if not is_folder(folder):
         raise UserError(
-            f"{folder}: no such folder; give --data a folder of image pairs, or run "
+            f"{folder}: no such folder; expected a folder of image pairs, or run "
             "'pix2pix-ilm data download facades' first"
         )
     return folder

@@ -72,7 +72,7 @@ def open_study(config: TrainConfig, folder: Path) -> Study:
             changed = ", ".join(differences(asdict(started.config), asdict(study.config)))
             raise UserError(
                 f"{folder}: holds a study with other settings ({changed}); go on with those, or "
-                "choose another --out"
+                "choose another folder"
             )
     else:
         make_folder(folder)

@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
 
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.devices import Device
@@ -71,7 +73,10 @@ class TrainConfig:
     precision: Precision = "fp32"
     """fp32; tf32: fp32 whose products round more on a GPU; bf16: convolutions in bfloat16 (weights
     and statistics stay fp32)."""
-    accelerate_step: StepMode = "auto"
+    # accelerate_step: its name in the run.json and study.json of version 0.1
+    step_mode: Annotated[
+        StepMode, Field(validation_alias=AliasChoices("step_mode", "accelerate_step"))
+    ] = "auto"
     """eager; compile the networks (torch.compile; needs a C++ compiler on the CPU); graph: compile
     them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
 

@@ -37,7 +37,7 @@ from pix2pix_ilm.training.setup import (
     load_data,
     make_accelerator,
     place_optimizers,
-    step_mode,
+    resolve_step_mode,
 )
 from pix2pix_ilm.training.step import LOSS_NAMES, Networks, train_step
 
@@ -172,7 +172,7 @@ class Session:
         self.samples = samples.to(accelerator.device)
         self.networks = build_networks(config, accelerator)
         self.start = self.last_save = run_folder.restore(folder, self.plain_networks())
-        self.mode = step_mode(config.accelerate_step, accelerator)
+        self.mode = resolve_step_mode(config.step_mode, accelerator)
         place_optimizers(self.networks, accelerator.device, graph=self.mode == "graph")
         self.global_batch = config.batch_size * accelerator.num_processes
         self.steps_per_epoch = len(pairs) // self.global_batch
@@ -234,7 +234,7 @@ class Session:
             on_a_side_stream(self.compute),
             say,
             cuda_capture,
-            fall_back=self.config.accelerate_step == "auto",
+            fall_back=self.config.step_mode == "auto",
         )
 
     def step(self, step: int) -> Float[Tensor, "3"]:

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import torch
 
-from pix2pix_ilm.cli import leave_process_group
+from pix2pix_ilm.cli.process import leave_process_group
 from pix2pix_ilm.data import augment
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig

@@ -200,8 +200,8 @@ def test_losses_of_earlier_replays_are_kept():
 
 
 def test_graphs_are_refused_where_there_are_none(config):
-    with pytest.raises(UserError, match="--accelerate-step graph: expected one process on a CUDA"):
-        loop.train(replace(config, accelerate_step="graph"))
+    with pytest.raises(UserError, match="step_mode: expected auto, eager or compile without"):
+        loop.train(replace(config, step_mode="graph"))
     assert not (config.checkpoints / "run").exists()
 
 
@@ -235,7 +235,7 @@ gpu = [
 
 
 def on_gpu(config, name, mode, **changes):
-    return loop.train(replace(config, name=name, device="cuda", accelerate_step=mode, **changes))
+    return loop.train(replace(config, name=name, device="cuda", step_mode=mode, **changes))
 
 
 def weights(folder):
@@ -298,7 +298,7 @@ class TestOnAGpu:
     def test_a_graphs_run_is_resumed_on_the_cpu(self, config):
         folder = on_gpu(config, "moved", "graph")
         record = run_folder.open_run(folder)
-        moved = replace(record.config, device="cpu", accelerate_step="auto", epochs=4)
+        moved = replace(record.config, device="cpu", step_mode="auto", epochs=4)
         files.write_json(folder / run_folder.RUN, replace(record, config=moved))
         loop.resume(folder)
         assert checkpoints.read_model_config(folder).step == 64

@@ -187,7 +187,7 @@ def test_compiled_training_agrees_with_eager(config):
     discriminator = DiscriminatorConfig(ndf=4, n_layers=0)
     config = replace(config, epochs=1, lr=1e-5, generator=generator, discriminator=discriminator)
     eager = loop.train(replace(config, name="eager"))
-    compiled = loop.train(replace(config, name="compiled", accelerate_step="compile"))
+    compiled = loop.train(replace(config, name="compiled", step_mode="compile"))
     for row, other in zip(logged_losses(compiled), logged_losses(eager), strict=True):
         assert row == pytest.approx(other, rel=1e-2)
 

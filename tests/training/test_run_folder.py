@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -284,6 +285,19 @@ def test_a_record_survives_json(tmp_path):
         versions=run_folder.current_versions(),
     )
     files.write_json(tmp_path / run_folder.RUN, record)
+    assert run_folder.open_run(tmp_path) == record
+
+
+def test_a_setting_that_was_renamed_is_read_under_its_old_name_and_written_under_its_new(tmp_path):
+    config = replace(CONFIG, step_mode="eager")
+    record = run_folder.RunRecord(
+        config=config, data_digest="d", train=["1"], val=["2"], versions={}
+    )
+    path = tmp_path / run_folder.RUN
+    files.write_json(path, record)
+    written = path.read_text()
+    path.write_text(written.replace('"step_mode"', '"accelerate_step"'))
+    assert path.read_text() != written
     assert run_folder.open_run(tmp_path) == record
 
 
