@@ -127,7 +127,8 @@ class TrainConfig:
     def _check_range(self, name: str, low: float, high: float = math.inf) -> None:
         value = getattr(self, name)
         if value is not None and not (low <= value <= high and math.isfinite(value)):
-            bounds = f"a finite number, at least {low}" if high == math.inf else f"{low} to {high}"
+            kind = "a finite number, " if isinstance(value, float) else ""
+            bounds = f"{kind}at least {low}" if high == math.inf else f"{low} to {high}"
             raise SettingError(name, bounds, value)
 
     @property

@@ -1,6 +1,6 @@
 import pytest
 
-from pix2pix_ilm.cli.compatibility import rename_flags
+from pix2pix_ilm.cli.compatibility import name_export, rename_flags
 
 
 @pytest.mark.parametrize("old", ["--accelerate-step", "--accelerate_step"])
@@ -24,3 +24,22 @@ def test_commands_read_both_names_and_show_the_new_one(run, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "--step-mode" in shown
     assert "--accelerate-step" not in shown
+
+
+@pytest.mark.parametrize(
+    ("old", "kind"),
+    [
+        ("checkpoints/NAME --out model.onnx", "onnx"),
+        ("--size 256 --out=model.ONNX checkpoints/NAME", "onnx"),
+        ("checkpoints/old.onnx --float16 --out shared", "folder"),
+        ("checkpoints/NAME --out", "folder"),
+        ("--dynamic-size checkpoints/NAME", "folder"),
+    ],
+)
+def test_an_export_without_its_kind_is_what_the_suffix_of_out_says(old, kind):
+    assert name_export(old.split()) == [kind, *old.split()]
+
+
+@pytest.mark.parametrize("now", ["", "--help", "onnx a --out b", "folder a --out b.onnx"])
+def test_todays_exports_stay(now):
+    assert name_export(now.split()) == now.split()

@@ -16,7 +16,7 @@ def test_evaluate_prints_a_table_and_writes_a_report(run, trained, drawn_pairs, 
     assert code == 0
     printed = capsys.readouterr().out
     assert "IN / IN" in printed
-    assert "constant colour" in printed
+    assert "constant color" in printed
     assert "LPIPS between samples of IN / IN" in printed
     files = {path.name for path in out.iterdir()}
     assert files == {

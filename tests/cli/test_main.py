@@ -62,11 +62,8 @@ def test_help_is_quiet_when_its_reader_leaves(command):
         (["translate", "x.png", "--checkpoint", "nowhere"], "nowhere: not a checkpoint"),
         (["demo", "--port", "70000"], "--port: expected 1 to 65535, found 70000"),
         (["import-weights", "x.pth", "--out", "y"], "x.pth: no such file"),
-        (["export", "nowhere", "--out", "x.onnx"], "nowhere: not a checkpoint"),
-        (
-            ["export", "nowhere", "--out", "x", "--size", "256"],
-            "--size, --dynamic-size: for ONNX only",
-        ),
+        (["export", "onnx", "nowhere", "--out", "x"], "nowhere: not a checkpoint"),
+        (["export", "nowhere", "--out", "x.Onnx"], "nowhere: not a checkpoint"),
         (["data", "check", "nowhere"], "nowhere: no such folder"),
         (["data", "synthesize", "--out", "x", "--count", "1"], "--count: expected at least 3"),
         (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),
@@ -87,7 +84,14 @@ def test_mistakes_get_one_line_and_code_2(run, arguments, message, capsys, tmp_p
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["trian"], ["train"], ["train", "facades", "--generator.norm", "batch"]],
+    [
+        [],
+        ["trian"],
+        ["train"],
+        ["train", "facades", "--generator.norm", "batch"],
+        ["export"],
+        ["export", "folder", "a", "--out", "b", "--size", "256"],
+    ],
 )
 def test_what_cannot_be_parsed_is_explained_with_code_2(run, arguments, capsys):
     assert run(*arguments) == 2
