@@ -183,7 +183,27 @@ def test_weights_of_the_unconverted_network_fit(network):
     assert all(torch.equal(module.state_dict()[name], value) for name, value in weights.items())
 
 
+@pytest.fixture
+def rounded_convolutions(monkeypatch):
+    """Convolve in float32 and round to bfloat16.
+
+    Without instructions for bfloat16 a processor takes minutes to convolve in it.
+    """
+
+    def rounded(convolve):
+        def computed(x, weight, bias, *settings):
+            with torch.autocast("cpu", enabled=False):
+                bias = None if bias is None else bias.float()
+                return convolve(x.float(), weight.float(), bias, *settings).bfloat16()
+
+        return computed
+
+    for name in ("conv2d", "conv_transpose2d"):
+        monkeypatch.setattr(F, name, rounded(getattr(F, name)))
+
+
 @every_network
+@pytest.mark.usefixtures("rounded_convolutions")
 def test_bfloat16_autocast_computes_close_to_float32(network):
     module, inputs = network.convert(network.build()), network.inputs()
     seen = []
