@@ -20,7 +20,7 @@ def test_evaluate_prints_a_table_and_writes_a_report(run, trained, drawn_pairs, 
     assert "LPIPS between samples of IN / IN" in printed
     files = {path.name for path in out.iterdir()}
     assert files == {
-        "scores.json", "scores.csv", "table.md", "table.tex", "gallery.html", "plots",
+        "scores.json", "scores.csv", "table.csv", "table.md", "table.tex", "gallery.html", "plots",
     }  # fmt: skip
 
 
