@@ -140,8 +140,7 @@ class Translate:
     side_by_side: bool = False
     """The inputs are pairs side by side: translate only the half that is the label map."""
     fast: bool = False
-    """Compute in bfloat16, where the processor has instructions for it: about twice as fast with
-    full-size networks."""
+    """Compute in bfloat16, where the processor has instructions for it."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: the fastest that is there."""
 
@@ -157,8 +156,8 @@ def translate(prog: str, arguments: list[str]) -> None:
     """Translate images with a trained model."""
     options = tyro.cli(Translate, prog=prog, args=arguments)
     from pix2pix_ilm.devices import pick_device
+    from pix2pix_ilm.inference import fast_dtype
     from pix2pix_ilm.serving.folders import translate_files
-    from pix2pix_ilm.serving.inference import fast_dtype
 
     if options.fast and fast_dtype(pick_device(options.device)) is None:
         say("--fast: this processor has no bfloat16 instructions; translating in float32")

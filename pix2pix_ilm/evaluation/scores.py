@@ -15,11 +15,10 @@ from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.pairs import pairs_in
 from pix2pix_ilm.evaluation import metrics
+from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.seeds import SAMPLE, derive_seed
 from pix2pix_ilm.training.runs import ModelConfig, load_generator
 
 DIVERSITY = "diversity"
@@ -111,25 +110,11 @@ def translate(
     batch_size: int,
 ) -> Iterator[UInt8[Tensor, "samples b h w 3"]]:
     """Outputs of consecutive batches; the same whatever the batch size or the processes are."""
-    generator = generator.to(device).eval()
-    generator.set_dropout(sampling.dropout)
-    for start in range(0, len(labels), batch_size):
-        batch = to_unit(labels[start : start + batch_size].to(device))
-        yield torch.stack([draw(generator, batch, sampling, s) for s in range(sampling.samples)])
-
-
-@torch.inference_mode()
-def draw(
-    generator: UNetGenerator, label: Tensor, sampling: Sampling, sample: int
-) -> UInt8[Tensor, "b h w 3"]:
-    """One output per label map; dropout masks depend on the seed and the sample's number."""
-    if not sampling.dropout:
-        return as_rgb(to_uint8(generator(label)))
-    outputs = []
-    for one in label.split(1):
-        torch.manual_seed(derive_seed(sampling.seed, SAMPLE, sample))
-        outputs.append(generator(one))
-    return as_rgb(to_uint8(torch.cat(outputs)))
+    generator = generator.to(device)
+    samples = range(sampling.samples) if sampling.dropout else [None]
+    for batch in labels.split(batch_size):
+        photos = [generate(generator, batch, sample=s, seed=sampling.seed) for s in samples]
+        yield torch.stack([as_rgb(images) for images in photos])
 
 
 def as_rgb(images: UInt8[Tensor, "b h w c"]) -> UInt8[Tensor, "b h w 3"]:

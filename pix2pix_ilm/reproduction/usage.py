@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from pix2pix_ilm.data.images import to_unit
 from pix2pix_ilm.evaluation import plots
+from pix2pix_ilm.inference import generate
+from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.models.norms import ILMNorm2d
 
 if TYPE_CHECKING:
@@ -50,17 +51,16 @@ class Usage:
     """Configuration, such as ILM+IN / IN -> the layers of its first seed's generator."""
 
 
-@torch.inference_mode()
-def layer_usage(generator: nn.Module, labels: UInt8[Tensor, "n h w c"]) -> list[LayerUsage]:
+def layer_usage(generator: UNetGenerator, labels: UInt8[Tensor, "n h w c"]) -> list[LayerUsage]:
     """How much every ILM layer's omega and beta vary over label maps, in the network's order.
 
     Args:
-        generator: in evaluation mode, on the CPU; without ILM layers the list is empty.
+        generator: without ILM layers the list is empty.
         labels: at least two, of the size that the generator was trained for.
     """
     with recording(generator) as records:
         for label in labels.split(1):
-            generator(to_unit(label))
+            generate(generator, label)
     return [
         LayerUsage(
             layer=name,

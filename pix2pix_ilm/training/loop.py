@@ -19,9 +19,11 @@ from torchvision.utils import make_grid
 
 from pix2pix_ilm.data.augment import jittered
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
+from pix2pix_ilm.data.images import write_image
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.inference import flushed_denormals, generate
+from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import runs
 from pix2pix_ilm.training.capture import CapturedStep, Compute, cuda_capture, on_a_side_stream
@@ -138,7 +140,7 @@ class Session:
         with (
             self.reporting() as reporter,
             noting_signals() as stop,
-            flushing_denormals(),
+            flushed_denormals(),
             self.missing_others(),
         ):
             reporter.say(self.describe())
@@ -268,24 +270,22 @@ class Session:
             generator = self.plain_networks().generator
             runs.export_generator(folder, generator, done, self.config)
 
-    @torch.no_grad()
     def draw_samples(self, done: int) -> None:
         """Write a grid of validation pairs: label maps above outputs above photos."""
         if not self.accelerator.is_main_process:
             return
-        generator = self.plain_networks().generator.eval()
-        label = to_unit(self.samples.label)
-        output = torch.cat([generator(one) for one in label.split(1)])
-        generator.train()
-        channels = max(label.shape[1], output.shape[1])
+        generator, label = self.plain_networks().generator, self.samples.label
+        assert isinstance(generator, UNetGenerator)
+        output = torch.cat([generate(generator, one) for one in label.split(1)])
+        channels = max(label.shape[3], output.shape[3])
         rows = [
-            images.expand(-1, channels, -1, -1)
-            for images in (label, output, to_unit(self.samples.photo))
+            images.permute(0, 3, 1, 2).expand(-1, channels, -1, -1)
+            for images in (label, output, self.samples.photo)
         ]
-        grid = make_grid(torch.cat(rows), nrow=len(label), padding=4, pad_value=1.0)
+        grid = make_grid(torch.cat(rows), nrow=len(label), padding=4, pad_value=255)
         folder = self.folder / "samples"
         make_folder(folder)
-        write_image(folder / f"step-{done:07d}.png", to_uint8(grid[None])[0].cpu().numpy())
+        write_image(folder / f"step-{done:07d}.png", grid.permute(1, 2, 0).cpu().numpy())
 
     def stopping(self, stop: list[int], done: int) -> bool:
         """Whether to stop here: a signal came, to any process if there are several."""
@@ -335,13 +335,3 @@ class Session:
             generator=unwrap(networks.generator),
             discriminator=unwrap(networks.discriminator),
         )
-
-
-@contextmanager
-def flushing_denormals() -> Iterator[None]:
-    """Take denormal floats for 0: they slow convolutions on a CPU down several times."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)

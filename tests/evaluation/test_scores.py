@@ -58,6 +58,14 @@ def test_dropout_draws_samples_that_differ_and_can_be_drawn_again(make_checkpoin
     assert min(dropped.diversity) > 0
 
 
+def test_samples_are_the_translators(make_checkpoint, pairs):
+    folder = make_checkpoint()
+    scorer = Scorer(columns=QUICK, sampling=Sampling(dropout=True), batch_size=4)
+    _, images = scorer.checkpoint(folder, pairs)
+    photos = Translator.load(folder, "cpu")(list(pairs.label.numpy()), sample=0)
+    assert np.array_equal(np.stack(images), np.stack(photos))
+
+
 def test_values_are_means_over_the_samples(make_checkpoint, pairs):
     folder = make_checkpoint()
     three, _ = Scorer(columns=QUICK, sampling=Sampling(dropout=True, samples=3)).checkpoint(

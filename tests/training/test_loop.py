@@ -12,6 +12,7 @@ from accelerate.utils import LoggerType
 from PIL import Image
 
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, runs, setup
@@ -266,6 +267,19 @@ def test_a_batch_larger_than_the_data_is_refused_before_a_folder_is_made(config)
 def test_a_device_that_is_not_there_is_refused(config):
     with pytest.raises(UserError, match="--device cuda: no such device"):
         loop.train(replace(config, device="cuda"))
+
+
+def test_training_flushes_denormals_and_leaves_the_caller_as_it_was(config, monkeypatch):
+    seen, step = set(), loop.train_step
+
+    def noted(*arguments, **settings):
+        seen.add(flushes_denormals())
+        return step(*arguments, **settings)
+
+    monkeypatch.setattr(loop, "train_step", noted)
+    loop.train(replace(config, epochs=1))
+    assert seen == {True}
+    assert not flushes_denormals()
 
 
 def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):

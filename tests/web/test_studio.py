@@ -1,5 +1,6 @@
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web import studio
 from pix2pix_ilm.web.captions import describe, measure, metrics_table
@@ -41,6 +43,14 @@ def upload(shelf, tmp_path):  # noqa: ARG001  the shelf sets the upload folder
 
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_the_pages_worker_flushes_denormals(shelf):
+    network, seen = shelf.translator(shelf.get("model")).generator, []
+    network.register_forward_pre_hook(lambda *_: seen.append(flushes_denormals()))
+    with ThreadPoolExecutor(1) as worker:
+        worker.submit(studio.translate, shelf, noise(32, 32), "model").result()
+    assert seen == [True]
 
 
 def test_a_photo_is_what_the_translator_makes(shelf):
