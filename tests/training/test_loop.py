@@ -22,6 +22,7 @@ from pix2pix_ilm.errors import LockedError, SettingError, UserError
 from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.training import loop, run_folder, setup
 from pix2pix_ilm.training.config import TrainConfig
@@ -153,13 +154,14 @@ def test_the_losses_fall(config):
 
 @pytest.mark.parametrize("norm", ["bn", "ilm-gn"])
 def test_other_settings_train_too(config, norm):
-    generator = GeneratorConfig(ngf=32, norm=norm, in_channels=1)
+    options = NormOptions(num_groups=4)
+    generator = GeneratorConfig(ngf=4, norm=norm, norm_options=options, in_channels=1)
     small = replace(
         config,
         epochs=1,
         batch_size=4,
         generator=generator,
-        discriminator=DiscriminatorConfig(ndf=32, norm=norm, n_layers=0),
+        discriminator=DiscriminatorConfig(ndf=4, norm=norm, norm_options=options, n_layers=0),
         direction="AtoB",
         gan_loss="hinge",
         precision="bf16",

@@ -1,6 +1,7 @@
 """The painter in a real browser: what people do to it, what they see, what the server gets."""
 
 import time
+from collections import defaultdict
 
 import gradio as gr
 import numpy as np
@@ -41,10 +42,10 @@ DOUBLED = np.kron(coarse_label(1), np.ones((2, 2, 1), np.uint8))
 
 
 class App:
-    """A page with a painter, and what the server got from it."""
+    """Pages with a painter, and what the server got from each of them."""
 
     def __init__(self) -> None:
-        self.received: list[np.ndarray] = []
+        self.received: dict[str, list[np.ndarray]] = defaultdict(list)
         with gr.Blocks() as self.blocks:
             with gr.Tab("Draw"):
                 self.painter = label_canvas(elem_id="painter")
@@ -64,10 +65,16 @@ class App:
             }.items():
                 gr.Button(name).click(lambda value=value: value, None, self.painter, **silent)
             gr.Button("Submit").click(self.receive, self.painter, count, **silent)
+            session = gr.Textbox(label="Session")
+            self.blocks.load(self.name_session, None, session, show_progress="hidden")
 
-    def receive(self, value: object) -> str:
-        self.received.append(from_data_url(value))
-        return str(len(self.received))
+    def receive(self, value: object, request: gr.Request) -> str:
+        received = self.received[request.session_hash]
+        received.append(from_data_url(value))
+        return str(len(received))
+
+    def name_session(self, request: gr.Request) -> str:
+        return request.session_hash
 
 
 class Painter:
@@ -80,6 +87,13 @@ class Painter:
         expect(self.root.get_by_role("status")).not_to_be_empty()  # its script has run
         self.canvas.hover()  # waits until nothing that Gradio shows while loading covers it
         page.mouse.move(0, 0)
+
+    @property
+    def received(self) -> list[np.ndarray]:
+        """What the server got from this page."""
+        session = self.page.get_by_label("Session")
+        expect(session).not_to_have_value("")
+        return self.app.received[session.input_value()]
 
     def label(self) -> np.ndarray:
         return from_data_url(self.canvas.evaluate("canvas => canvas.toDataURL()"))
@@ -123,16 +137,15 @@ class Painter:
 
     def expect_received(self, count: int) -> None:
         expect(self.page.get_by_label("Strokes")).to_have_value(str(count))
-        assert len(self.app.received) == count
+        assert len(self.received) == count
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app():
-    """Of each test its own: what an earlier one sent may still arrive."""
     return App()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(app, serve):
     return serve(app.blocks)
 
@@ -179,7 +192,7 @@ def is_selected(painter: Painter, name: str) -> bool:
 def test_an_untouched_canvas_can_be_submitted(painter):
     painter.page.get_by_role("button", name="Submit").click()
     painter.expect_received(1)
-    assert np.array_equal(painter.app.received[0], wall())
+    assert np.array_equal(painter.received[0], wall())
 
 
 def test_rectangles_are_exact_and_previewed_and_sent(painter):
@@ -193,10 +206,10 @@ def test_rectangles_are_exact_and_previewed_and_sent(painter):
     painter.page.mouse.move(*painter.at(10, 20))
     assert np.array_equal(painter.label(), expected)
     expect(painter.root.locator(".readout")).to_have_text("51 \u00d7 61")
-    assert not painter.app.received
+    assert not painter.received
     painter.page.mouse.up()
     painter.expect_received(1)
-    assert np.array_equal(painter.app.received[0], expected)
+    assert np.array_equal(painter.received[0], expected)
 
 
 def test_the_brush_draws_discs_and_lines_of_them(painter):
@@ -249,7 +262,7 @@ def test_the_eyedropper_chooses_what_it_touches_and_hands_back(painter):
     expect(painter.root.get_by_role("radio", name=painter.colour(other, 3))).to_be_checked()
     assert is_selected(painter, "Brush")
     assert np.array_equal(painter.label(), DOUBLED[::2, ::2])
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_undo_and_redo_retrace_what_was_done(painter):
@@ -269,7 +282,7 @@ def test_undo_and_redo_retrace_what_was_done(painter):
         painter.press("Control+Shift+Z")
         assert np.array_equal(painter.label(), label)
     painter.expect_received(4 + 4 + 4)
-    assert np.array_equal(painter.app.received[-1], labels[-1])
+    assert np.array_equal(painter.received[-1], labels[-1])
 
 
 def test_a_new_stroke_ends_redoing(painter):
@@ -288,7 +301,7 @@ def test_a_stroke_that_changes_nothing_is_no_step(painter):
     painter.drag((5, 5), (50, 50))
     painter.click("Clear")
     expect(painter.root.get_by_role("button", name="Undo")).to_be_disabled()
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_the_last_fifty_steps_can_be_undone(app, serve, new_page):
@@ -323,13 +336,13 @@ def test_what_the_server_sets_is_a_step_of_its_own_without_echo(painter):
         assert np.array_equal(painter.label(), DOUBLED[::2, ::2])
     painter.page.get_by_role("button", name="Submit").click()
     painter.expect_received(5)
-    assert np.array_equal(painter.app.received[-1], DOUBLED[::2, ::2])
+    assert np.array_equal(painter.received[-1], DOUBLED[::2, ::2])
 
 
 def test_random_asks_the_server(painter):
     painter.click("Random")
     painter.wait_for(RANDOM)
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_a_value_that_comes_amid_a_stroke_ends_it(painter):
@@ -366,7 +379,7 @@ def test_undoing_amid_a_stroke_takes_it_back(painter):
     painter.page.mouse.move(*painter.at(90, 90))
     painter.page.mouse.up()
     assert np.array_equal(painter.label(), wall())
-    assert not painter.app.received
+    assert not painter.received
 
 
 @pytest.fixture
@@ -393,7 +406,7 @@ def test_one_finger_paints_and_a_second_is_ignored(touched):
     touch("End")
     painter.expect_received(1)
     expected = with_rectangle(wall(), (10, 10), (50, 60), "Window")
-    assert np.array_equal(painter.app.received[0], expected)
+    assert np.array_equal(painter.received[0], expected)
     assert painter.page.evaluate("window.scrollY") == scrolled
 
 
@@ -404,7 +417,7 @@ def test_a_cancelled_touch_takes_its_stroke_back(touched):
     assert painter.colour(20, 20) == "Window"
     touch("Cancel")
     assert np.array_equal(painter.label(), wall())
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_a_pen_paints(painter):
@@ -426,7 +439,7 @@ def test_everything_can_be_painted_by_keyboard(painter):
     expect(painter.root.get_by_role("status")).to_have_text(
         "Rectangle · Door · at 129, 144 on Door · 2 \u00d7 17"
     )
-    assert not painter.app.received
+    assert not painter.received
     painter.press("Enter")
     painter.expect_received(1)
     painter.press("Space", *["Shift+ArrowLeft"] * 9, "Escape")
@@ -518,7 +531,7 @@ def test_the_picture_survives_other_tabs_and_the_canvas_every_value(painter):
     painter.drag((100, 100), (150, 150))
     painter.expect_received(3)
     expected = with_rectangle(expected, (100, 100), (150, 150), "Window")
-    assert np.array_equal(painter.app.received[-1], expected)
+    assert np.array_equal(painter.received[-1], expected)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark"), (320, "light")])
