@@ -129,7 +129,8 @@ def translate(
     """Outputs of consecutive batches; the same whatever the batch size or the processes are."""
     generator = generator.to(device)
     samples = range(sampling.samples) if sampling.dropout else [None]
-    for batch in labels.split(batch_size):
+    for start in range(0, len(labels), batch_size):  # of nothing, ``split`` makes one batch
+        batch = labels[start : start + batch_size]
         photos = [generate(generator, batch, sample=s, seed=sampling.seed) for s in samples]
         yield torch.stack([as_rgb(images) for images in photos])
 
