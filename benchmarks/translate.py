@@ -1,6 +1,7 @@
 """Time to translate one label map: the network by itself against the Translator's way, in one run.
 
-The variants take turns; ratios of their shortest turns are what to read on a shared machine.
+The variants take turns; ratios of their shortest turns are what to read on a shared machine. With
+one thread (OMP_NUM_THREADS=1), CPU time is measured, in which other programs do not count.
 
     python benchmarks/translate.py --ngf 64
 """
@@ -54,9 +55,9 @@ def measure(options: Options) -> dict[str, Any]:
     }
     photos = {name: network(label) for name, network in variants.items()}
     turns: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, network in variants.items():
-            turns[name].append(milliseconds(network, label))
+    for turn in range(options.rounds):
+        for name in sorted(variants, reverse=turn % 2 == 1):  # nobody always comes second
+            turns[name].append(milliseconds(variants[name], label))
     return {
         "title": f"translating, ngf {options.ngf}, {options.image_size}x{options.image_size}, "
         f"batch {options.batch_size}, {device.type}, {torch.get_num_threads()} threads",
@@ -92,11 +93,13 @@ def plain_of(name: str) -> str:
 
 def milliseconds(network: Callable[[torch.Tensor], torch.Tensor], label: torch.Tensor) -> float:
     """Time of one translation."""
-    start = time.perf_counter()
+    alone = label.device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    start = clock()
     network(label)
     if label.is_cuda:
         torch.cuda.synchronize()
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (clock() - start)
 
 
 def table(found: dict[str, Any]) -> Table:

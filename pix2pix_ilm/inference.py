@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.models.generator import UNetGenerator
@@ -80,14 +80,19 @@ def fast_dtype(device: torch.device) -> torch.dtype | None:
 
 @contextmanager
 def evaluating(generator: UNetGenerator, *, dropout: bool) -> Iterator[None]:
-    """Put a generator in evaluation mode, with or without dropout; then in the mode it had."""
-    training = generator.training
-    generator.eval()
-    generator.set_dropout(dropout)
+    """Put a generator in evaluation mode, with or without dropout; then as it was found."""
+    changed = [
+        module
+        for module in generator.modules()
+        if module.training != (dropout and isinstance(module, nn.Dropout))
+    ]
+    for module in changed:
+        module.training = not module.training
     try:
         yield
     finally:
-        generator.train(training)
+        for module in changed:
+            module.training = not module.training
 
 
 @contextmanager
