@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from web.event_loop import run_apart
 
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.web import launch as launch_module
@@ -134,7 +135,7 @@ def test_the_server_looks_after_old_files_while_it_runs(monkeypatch, tmp_path):
         came.set()
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    asyncio.run(run())
+    run_apart(run())
     assert looked[0] == (tmp_path, 0)
 
 

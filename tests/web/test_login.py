@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from web.event_loop import run_apart
 
 from pix2pix_ilm.web import login
 from pix2pix_ilm.web.answers import Refusal
@@ -49,7 +50,7 @@ def crowd(monkeypatch):
             assert all(isinstance(result, Refusal) and result.status == 429 for result in away)
             return at_once, len(away), len(answered) - at_once
 
-        return asyncio.run(run())
+        return run_apart(run())
 
     return try_from
 

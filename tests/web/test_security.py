@@ -1,7 +1,5 @@
 """What the guard lets through, seen in front of a server that answers with what it was sent."""
 
-import asyncio
-
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -9,6 +7,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from web.event_loop import run_apart
 
 from pix2pix_ilm.web import login
 from pix2pix_ilm.web.answers import MISFIT
@@ -53,7 +52,7 @@ def ask(app):
             async with httpx.AsyncClient(transport=transport, base_url=SERVER) as client:
                 return await client.request(method, path, **settings)
 
-        return asyncio.run(send())
+        return run_apart(send())
 
     return request
 
