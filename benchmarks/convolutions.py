@@ -1,6 +1,6 @@
 """The innermost layers of the U-Net: as convolutions, and as matrix products of their windows.
 
-Forward and backward of one layer, batch 1, in turns. ``FEW`` in models/convolutions.py is what
+Forward and backward of one layer, batch 1, in turns. ``FEW`` in models/cpu_kernels.py is what
 follows from it.
 
     python benchmarks/convolutions.py
@@ -17,8 +17,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.models import convolutions
-from pix2pix_ilm.models.convolutions import DoublingConv, HalvingConv
+from pix2pix_ilm.models import cpu_kernels
+from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def main(options: Options) -> None:
         turns: dict[int, list[float]] = {0: [], size * size: []}  # windows: convolved, multiplied
         for _ in range(options.rounds):
             for few, times in turns.items():
-                with patch.object(convolutions, "FEW", few):
+                with patch.object(cpu_kernels, "FEW", few):
                     work()
                     start = time.perf_counter()
                     work()
@@ -56,18 +56,18 @@ def main(options: Options) -> None:
     Console().print(shown)
 
 
-def layers(ngf: int) -> Iterator[tuple[HalvingConv | DoublingConv, int]]:
+def layers(ngf: int) -> Iterator[tuple[DownConv | UpConv, int]]:
     """The inner layers of a 256x256 generator, each with the size of its map."""
     wide = 8 * ngf
     for size in (32, 16, 8, 4, 2):
-        yield HalvingConv(wide if size < 32 else wide // 2, wide), size
-    yield DoublingConv(wide, wide), 1
+        yield DownConv(wide if size < 32 else wide // 2, wide), size
+    yield UpConv(wide, wide), 1
     for size in (2, 4, 8):
-        yield DoublingConv(2 * wide, wide), size
-    yield DoublingConv(2 * wide, wide // 2), 16
+        yield UpConv(2 * wide, wide), size
+    yield UpConv(2 * wide, wide // 2), 16
 
 
-def pass_through(layer: HalvingConv | DoublingConv, size: int, *, bf16: bool) -> Callable[[], None]:
+def pass_through(layer: DownConv | UpConv, size: int, *, bf16: bool) -> Callable[[], None]:
     """Forward and backward of a layer for one map."""
     x = torch.randn(1, layer.in_channels, size, size, requires_grad=True)
 

@@ -86,10 +86,6 @@ def test_a_stopped_run_of_version_0_1_resumes(resumed, run):
     torch.testing.assert_close(weights, wanted, rtol=0, atol=1e-3)
 
 
-@pytest.mark.xfail(
-    reason="on small maps in training, which lie in memory as channels_last, norms now compute "
-    "the variance as exactly as elsewhere: other last bits than version 0.1's"
-)
 @pytest.mark.parametrize("run", RUNS)
 def test_a_stopped_run_of_version_0_1_resumes_to_the_bit(resumed, run):
     expected = json.loads((V01 / "expected.json").read_text())

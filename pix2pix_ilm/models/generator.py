@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import SettingError
-from pix2pix_ilm.models.convolutions import DoublingConv, HalvingConv
+from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
 DropoutPlacement = Literal["original", "port"]
@@ -101,7 +101,7 @@ class UNetGenerator(nn.Module):
             self.encoder.append(
                 DownBlock(
                     nn.LeakyReLU(0.2) if level else nn.Identity(),
-                    HalvingConv(channels, width, bias=config.has_bias),
+                    DownConv(channels, width, bias=config.has_bias),
                     self._norm(width) if normalised else nn.Identity(),
                 )
             )
@@ -112,13 +112,13 @@ class UNetGenerator(nn.Module):
         for block, width in enumerate(reversed(outer)):
             self.decoder.append(
                 UpBlock(
-                    DoublingConv(channels, width, bias=config.has_bias),
+                    UpConv(channels, width, bias=config.has_bias),
                     self._norm(width),
                     nn.Dropout(config.dropout) if config.drops(block) else nn.Identity(),
                 )
             )
             channels = 2 * width  # the skip of the same size joins
-        self.head = DoublingConv(channels, config.out_channels)
+        self.head = UpConv(channels, config.out_channels)
         self.apply(init_weights)
 
     def _norm(self, width: int) -> nn.Module:

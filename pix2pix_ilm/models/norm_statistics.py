@@ -72,8 +72,8 @@ def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor
         records[name] = []
         compute = layer.rescaling
 
-        def recorded(key_mean: Tensor, key_var: Tensor) -> tuple[Tensor, Tensor]:
-            result = compute(key_mean, key_var)
+        def recorded(mean: Tensor, var: Tensor, *, pixels: int) -> tuple[Tensor, Tensor]:
+            result = compute(mean, var, pixels=pixels)
             records[name].append(result)
             return result
 

@@ -15,13 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import ArgumentError, SettingError
-from pix2pix_ilm.models.moments import (
-    channel_moments,
-    pool_moments,
-    repeat_to,
-    standardize_and_rescale,
-    uses_native_kernels,
-)
+from pix2pix_ilm.models import cpu_kernels
+from pix2pix_ilm.models.cpu_kernels import GroupNorm
 
 Standardization = Literal["instance", "group", "layer"]
 NormName = Literal["none", "bn", "in", "gn", "ln", "ilm-in", "ilm-gn", "ilm-ln"]
@@ -39,13 +34,22 @@ STANDARDIZATION_OF: dict[str, Standardization] = {"in": "instance", "gn": "group
 
 
 class ILMNorm2d(nn.Module):
-    """Instance-Level Meta Normalization over instance, group or layer standardisation.
+    """Instance-Level Meta Normalization (ILM Norm) over instance, group or layer standardization.
 
     An auto-encoder reads the mean and variance of every key group of consecutive channels, and
-    predicts from them, per instance, what is added to the learned rescaling parameters.
-    Maps any (B, C, H, W), or one (C, H, W), to the same shape and dtype; statistics and the
-    auto-encoder are at least float32. A 1x1 map has no variance under instance standardisation, yet
-    its mean reaches the output through the predicted bias.
+    predicts from them, per instance, what is added to the learned rescaling parameters::
+
+        x_hat = (x - mean) / sqrt(var + eps)                       (1)
+        y = omega * x_hat + beta                                   (2)
+        mu, gamma = mean, var of each key group of K channels      (3)
+        e_mu = ReLU(W1 mu),        e_gamma = ReLU(W1 gamma)        (4)
+        D_mu = tanh(W2 e_mu),      D_gamma = sigmoid(W3 e_gamma)   (5)
+        beta = up(D_mu) + B_beta,  omega = up(D_gamma) + B_omega   (6)
+
+    ``up`` gives each of a key group's channels the group's value. Maps any (B, C, H, W), or one
+    (C, H, W), to the same shape and dtype; statistics and the auto-encoder are at least float32. A
+    1x1 map has no variance under instance standardization, yet its mean reaches the output through
+    the predicted bias.
 
     Args:
         num_channels: C.
@@ -108,37 +112,54 @@ class ILMNorm2d(nn.Module):
         # Tensors without storage have no autocast of their own to switch off.
         with torch.autocast("cpu" if input.is_meta else input.device.type, enabled=False):
             moments = channel_moments(input)
-            num_keys = self.num_channels // self.key_group_size
-            pixels = input.shape[2] * input.shape[3]
-            keys = pool_moments(*moments, num_keys, pixels, self.correction)
-            omega, beta = self.rescaling(*keys)
-            return standardize_and_rescale(
-                input,
-                moments,
-                self.num_groups,
-                omega,
-                beta,
-                eps=self.eps,
-                correction=self.correction,
-            )
+            omega, beta = self.rescaling(*moments, pixels=input.shape[2] * input.shape[3])
+            return self.standardize_and_rescale(input, *moments, omega, beta)
 
     def rescaling(
-        self, key_mean: Float[Tensor, "b n"], key_var: Float[Tensor, "b n"]
+        self, mean: Float[Tensor, "b c"], var: Float[Tensor, "b c"], *, pixels: int
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-        """The rescaling parameters (omega, beta) of each instance from its key features."""
+        """Return the rescaling parameters (omega, beta) of each instance.
+
+        Args:
+            mean: of each channel's pixels.
+            var: their biased variance.
+            pixels: their number.
+        """
+        num_keys = self.num_channels // self.key_group_size
+        mu, gamma = pool_moments(mean, var, num_keys, pixels, self.correction)  # eq. (3)
         # A variance may exceed float16's largest number, 65504.
-        dtype = torch.promote_types(key_mean.dtype, self.encoder.weight.dtype)
-        encoder, mean_decoder, var_decoder = (
+        dtype = torch.promote_types(mu.dtype, self.encoder.weight.dtype)
+        w1, w2, w3 = (
             linear.weight.to(dtype)
             for linear in (self.encoder, self.mean_decoder, self.var_decoder)
         )
-        keys = torch.stack((key_mean, key_var)).to(dtype)
-        mean_embedding, var_embedding = torch.relu(F.linear(keys, encoder))  # eq. (4)
-        mean_decoded = self.mean_activation(F.linear(mean_embedding, mean_decoder))  # eq. (5)
-        var_decoded = self.var_activation(F.linear(var_embedding, var_decoder))
-        omega = repeat_to(self.num_channels, var_decoded) + self.weight  # eq. (6)
-        beta = repeat_to(self.num_channels, mean_decoded) + self.bias
+        e_mu, e_gamma = torch.relu(F.linear(torch.stack((mu, gamma)).to(dtype), w1))  # eq. (4)
+        d_mu = self.mean_activation(F.linear(e_mu, w2))  # eq. (5)
+        d_gamma = self.var_activation(F.linear(e_gamma, w3))
+        omega = repeat_to(self.num_channels, d_gamma) + self.weight  # eq. (6)
+        beta = repeat_to(self.num_channels, d_mu) + self.bias
         return omega, beta
+
+    def standardize_and_rescale(
+        self,
+        x: Float[Tensor, "b c h w"],
+        mean: Float[Tensor, "b c"],
+        var: Float[Tensor, "b c"],
+        omega: Float[Tensor, "b c"],
+        beta: Float[Tensor, "b c"],
+    ) -> Float[Tensor, "b c h w"]:
+        """Return equations (1) and (2) in one pass over the maps, from their channels' moments."""
+        pixels = x.shape[2] * x.shape[3]
+        if cpu_kernels.has_kernels(x) and x.shape[0]:
+            bessel = bessel_factor(self.num_channels // self.num_groups * pixels, self.correction)
+            return cpu_kernels.standardize_and_rescale(
+                x, self.num_groups, omega, beta, eps=self.eps, bessel=bessel
+            )
+        mean, var = pool_moments(mean, var, self.num_groups, pixels, self.correction)
+        scale = omega * repeat_to(self.num_channels, (var + self.eps).rsqrt())
+        shift = beta - repeat_to(self.num_channels, mean) * scale
+        rescaled = torch.addcmul(shift[..., None, None], x.to(scale.dtype), scale[..., None, None])
+        return rescaled.to(x.dtype)
 
     def extra_repr(self) -> str:
         return (
@@ -147,13 +168,56 @@ class ILMNorm2d(nn.Module):
         )
 
 
-class GroupNorm(nn.GroupNorm):
-    """``nn.GroupNorm`` that is as exact, on a CPU, for channels_last maps as for any others."""
+def channel_moments(
+    x: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+    """Return mean and biased variance of every channel, in at least float32."""
+    if cpu_kernels.has_kernels(x):
+        return cpu_kernels.channel_moments(x)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    var, mean = torch.var_mean(wide, dim=(2, 3), correction=0)
+    return mean, var
 
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        if uses_native_kernels(input):
-            return super().forward(input.flatten(2)).view(input.shape)
-        return super().forward(input)
+
+def pool_moments(
+    mean: Float[Tensor, "b c"],
+    var: Float[Tensor, "b c"],
+    num_groups: int,
+    pixels: int,
+    correction: int = 0,
+) -> tuple[Float[Tensor, "b g"], Float[Tensor, "b g"]]:
+    """Return the moments of groups of consecutive channels from those of the channels.
+
+    By the law of total variance, a group's variance is the mean of its channels' variances plus
+    the variance of its channels' means. A single value has variance 0 under either correction.
+
+    Args:
+        mean: of each channel's pixels.
+        var: their biased variance.
+        num_groups: number of groups.
+        pixels: pixels of each channel.
+        correction: 0 to return the groups' biased variance, 1 for the unbiased one.
+    """
+    channels = mean.shape[1] // num_groups
+    if channels > 1:
+        means = mean.unflatten(1, (num_groups, channels))
+        mean = means.mean(dim=2)
+        between = (means - mean[:, :, None]).square().mean(dim=2)
+        var = var.unflatten(1, (num_groups, channels)).mean(dim=2) + between
+    return mean, var * bessel_factor(channels * pixels, correction) if correction else var
+
+
+def bessel_factor(count: int, correction: int) -> float:
+    """Return Bessel's correction factor n / (n - correction), or n for a single value."""
+    return count / max(count - correction, 1)
+
+
+def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, "b c"]:
+    """Give each of the group's channels the group's value (the arrow of eq. 6)."""
+    batch, groups = values.shape
+    if groups == num_channels:
+        return values
+    return values[:, :, None].expand(batch, groups, num_channels // groups).flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,13 @@ from torch.func import functional_call, grad, jvp, vmap
 from torchvision import models
 
 from pix2pix_ilm.errors import SettingError
-from pix2pix_ilm.models.moments import pool_moments
 from pix2pix_ilm.models.norms import (
     NORM_NAMES,
     ILMNorm2d,
     NormOptions,
     check_norm,
     make_norm,
+    pool_moments,
 )
 
 STANDARDIZATIONS = ("instance", "group", "layer")

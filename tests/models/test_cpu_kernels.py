@@ -1,0 +1,139 @@
+"""What is fast on a CPU against its plain form, and against PyTorch's own layers."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pix2pix_ilm.models import cpu_kernels
+from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
+from pix2pix_ilm.models.norms import ILMNorm2d
+
+REFERENCE = {DownConv: F.conv2d, UpConv: F.conv_transpose2d}
+KINDS = pytest.mark.parametrize("kind", [DownConv, UpConv])
+
+
+def results(function, x, layer):
+    """Output, and the gradients of input and parameters for the same random loss."""
+    x = x.detach().requires_grad_()
+    y = function(x)
+    weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape)
+    return y, *torch.autograd.grad((weights * y).sum(), [x, *layer.parameters()])
+
+
+@KINDS
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1, 2, 2), (3, 2, 4), (2, 6, 2), (1, 16, 16)])
+def test_small_maps_are_convolved_as_by_pytorch(kind, bias, shape):
+    batch, height, width = shape
+    layer = kind(3, 5, bias=bias).double()
+    x = torch.randn(batch, 3, height, width, dtype=torch.float64)
+    expected = results(lambda x: REFERENCE[kind](x, layer.weight, layer.bias, 2, 1), x, layer)
+    for ours, theirs in zip(results(layer, x, layer), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@KINDS
+def test_only_few_windows_are_multiplied(kind, monkeypatch):
+    multiplied = []
+    linear = F.linear
+
+    def noted(x, *others):
+        multiplied.append(x.shape[0] * x.shape[1])
+        return linear(x, *others)
+
+    monkeypatch.setattr(cpu_kernels.F, "linear", noted)
+    layer = kind(3, 4)
+    for size in (2, 8, 16, 32):
+        for batch in (1, 4):
+            layer(torch.zeros(batch, 3, size, size))
+    assert multiplied
+    assert max(multiplied) == cpu_kernels.FEW
+    multiplied.clear()
+    with torch.no_grad():
+        layer(torch.zeros(1, 3, 2, 2))
+    assert not multiplied
+
+
+@KINDS
+def test_a_map_of_one_pixel_is_doubled_and_of_odd_sizes_halved(kind):
+    size = (1, 1) if kind is UpConv else (5, 3)
+    layer, x = kind(2, 3), torch.randn(1, 2, *size)
+    torch.testing.assert_close(layer(x), REFERENCE[kind](x, layer.weight, layer.bias, 2, 1))
+
+
+@KINDS
+def test_autocast_computes_small_maps_in_bfloat16(kind):
+    layer, x = kind(8, 8), torch.randn(1, 8, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), layer(x), rtol=0.02, atol=0.02)
+
+
+@KINDS
+def test_channels_last_maps_are_read_alike(kind):
+    layer, x = kind(6, 4), torch.randn(2, 6, 4, 4)
+    torch.testing.assert_close(layer(x.to(memory_format=torch.channels_last)), layer(x))
+
+
+LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 2, 2), (1, 9, 8), (2, 20, 30)])
+def test_native_moments_are_those_of_the_pixels(shape, layout):
+    batch, height, width = shape
+    x = 3 + torch.randn(batch, 4, height, width, dtype=torch.float64)
+    x = x.to(memory_format=layout).requires_grad_()
+    slopes = torch.randn(2, batch, 4, dtype=torch.float64)
+
+    moments = cpu_kernels.channel_moments(x)
+    expected = x.mean((2, 3)), x.var((2, 3), correction=0)
+    for ours, plain in zip(moments, expected, strict=True):
+        torch.testing.assert_close(ours, plain)
+    gradients = (
+        torch.autograd.grad((mean * slopes[0] + var * slopes[1]).sum(), x)[0]
+        for mean, var in (moments, expected)
+    )
+    torch.testing.assert_close(*gradients)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("correction", [0, 1])
+@pytest.mark.parametrize("standardization", ["instance", "group", "layer"])
+@pytest.mark.parametrize("shape", [(1, 2, 3), (3, 2, 2), (1, 9, 8), (2, 20, 30)])
+def test_ilm_norm_is_its_plain_form(standardization, correction, shape, layout, monkeypatch):
+    """Value and all gradients of the kernels' and of the written-out arithmetic, in float64."""
+    batch, height, width = shape
+    norm = ILMNorm2d(
+        8, standardization, num_groups=2, key_group_size=2, reduction=1, correction=correction
+    ).double()
+    x = 1 + torch.randn(batch, 8, height, width, dtype=torch.float64)
+    x = x.to(memory_format=layout)
+    ours = results(norm, x, norm)
+    monkeypatch.setattr(cpu_kernels, "has_kernels", lambda _: False)
+    for fast, plain in zip(ours, results(norm, x, norm), strict=True):
+        torch.testing.assert_close(fast, plain)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("standardization", ["instance", "layer"])
+def test_flat_maps_keep_their_variance(standardization, layout):
+    """A wall: a mean of 1000 deviations, whose rounding alone moves the result by 6e-5."""
+    norm = ILMNorm2d(4, standardization, key_group_size=1)
+    for side in (4, 8, 16, 256):
+        x = (10 + 0.01 * torch.randn(1, 4, side, side)).to(memory_format=layout)
+        exact = norm.double()(x.double())
+        with torch.no_grad():
+            torch.testing.assert_close(norm.float()(x).double(), exact, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("standardization", ["instance", "layer"])
+def test_small_maps_in_training_lose_little(standardization):
+    """The kernel for channels_last loses 1e-7 (mean / deviation)^2 of the variance there."""
+    norm = ILMNorm2d(4, standardization, key_group_size=1)
+    for side in (4, 8):
+        x = (10 + torch.randn(1, 4, side, side)).to(memory_format=torch.channels_last)
+        assert cpu_kernels.as_rows(x) is x
+        exact = norm.double()(x.double())
+        torch.testing.assert_close(norm.float()(x).double(), exact, rtol=0, atol=1e-3)
