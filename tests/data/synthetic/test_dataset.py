@@ -224,15 +224,15 @@ def test_a_failed_write_leaves_no_file_behind(tmp_path, monkeypatch):
 KILLED_MIDWAY = """
 import os, sys
 from pathlib import Path
-from pix2pix_ilm.data import synthetic
+from pix2pix_ilm.data.synthetic import dataset
 
 def write_pair(path, *arguments):
     if path.name == "4.png":
         os._exit(9)
     write(path, *arguments)
 
-write, synthetic.write_pair = synthetic.write_pair, write_pair
-synthetic.synthesize(Path(sys.argv[1]), 8, 32)
+write, dataset.write_pair = dataset.write_pair, write_pair
+dataset.synthesize(Path(sys.argv[1]), 8, 32)
 """
 
 
