@@ -55,7 +55,7 @@ class Evaluation:
     targets: Sequence[Image]
     """Photos, likewise."""
     outputs: Mapping[str, Sequence[Image]]
-    """Name of a model -> its photos, likewise."""
+    """Name of a model -> its photos, likewise; the main process alone has them."""
 
 
 def fitted_and_evaluated(split: str) -> tuple[str, str]:
@@ -64,7 +64,7 @@ def fitted_and_evaluated(split: str) -> tuple[str, str]:
 
 
 def make_scorer(sampling: Sampling, lpips_net: LpipsNet, device: Device, batch_size: int) -> Scorer:
-    """A scorer with the table's metrics; UserError if there is no such device."""
+    """Return a scorer with the table's metrics; UserError if there is no such device."""
     state = PartialState(cpu=pick_device(device).type == "cpu")
     return Scorer(
         columns=table_metrics(lpips_net),
@@ -100,24 +100,24 @@ def evaluate_checkpoints(
     if len(set(checkpoints)) < len(checkpoints):
         raise UserError("evaluate: a checkpoint was given twice")
     configs = {folder: read_model_config(folder) for folder in checkpoints}
-    described = common_config(configs)
-    size = described.image_size
+    model_config = common_config(configs)
+    size = model_config.image_size
     refuse_small(scorer.columns, checkpoints[0], size, size)
-    root = data_folder(data, described.image_size)
-    pairs = read_split(root, split, described)
+    root = data_folder(data, model_config.image_size)
+    pairs = read_split(root, split, model_config)
     results = []
     for folder, configuration in distinct_labels(configs).items():
         scores, images = scorer.checkpoint(folder, pairs)
         results.append((replace(scores, configuration=configuration), images))
     if baselines_from:
-        fitted = baselines(read_split(root, baselines_from, described))
+        fitted = baselines(read_split(root, baselines_from, model_config))
         results += [scorer.baseline(name, predict, pairs) for name, predict in fitted.items()]
     return assemble(
         results,
         scorer,
         labels=list(as_rgb(pairs.label).numpy()),
         targets=list(as_rgb(pairs.photo).numpy()),
-        protocol={"data": data, "split": split, "image size": described.image_size},
+        protocol={"data": data, "split": split, "image size": model_config.image_size},
     )
 
 
@@ -164,9 +164,9 @@ def assemble(
     )
 
 
-def common_config(described: Mapping[Path, ModelConfig]) -> ModelConfig:
-    """What all checkpoints agree on; UserError where they cannot be compared."""
-    (first, expected), *others = described.items()
+def common_config(configs: Mapping[Path, ModelConfig]) -> ModelConfig:
+    """Return a configuration that all checkpoints agree with; UserError if they do not fit."""
+    (first, expected), *others = configs.items()
     for folder, found in others:
         for what, value in COMMON.items():
             if value(found) != value(expected):
@@ -177,13 +177,13 @@ def common_config(described: Mapping[Path, ModelConfig]) -> ModelConfig:
     return expected
 
 
-def distinct_labels(described: Mapping[Path, ModelConfig]) -> dict[Path, str]:
-    """A label of each checkpoint's configuration: equal where only seeds and steps differ.
+def distinct_labels(configs: Mapping[Path, ModelConfig]) -> dict[Path, str]:
+    """Return a label of each configuration: equal where only seeds and steps differ.
 
     Where norms alone do not tell configurations apart, whatever does is added, such as "ngf 32".
     """
-    labels = {folder: configuration_label(one) for folder, one in described.items()}
-    details = {folder: architecture(one) for folder, one in described.items()}
+    labels = {folder: configuration_label(one) for folder, one in configs.items()}
+    details = {folder: architecture(one) for folder, one in configs.items()}
     distinct = {}
     for folder, label in labels.items():
         alike = [details[other] for other in details if labels[other] == label]
@@ -196,23 +196,23 @@ def distinct_labels(described: Mapping[Path, ModelConfig]) -> dict[Path, str]:
     return distinct
 
 
-def architecture(described: ModelConfig) -> dict[str, Any]:
-    """What defines a configuration beside its norms and what all checkpoints have in common."""
-    settings: dict[str, Any] = asdict(described.generator)
+def architecture(model_config: ModelConfig) -> dict[str, Any]:
+    """Return the settings that tell configurations apart beside their norms."""
+    settings: dict[str, Any] = asdict(model_config.generator)
     settings |= settings.pop("norm_options")
     settings |= {
-        "depth": described.generator.num_downs,
-        "data": Path(described.data).name or described.data,
+        "depth": model_config.generator.num_downs,
+        "data": Path(model_config.data).name or model_config.data,
     }
     return {name.replace("_", " "): value for name, value in settings.items()}
 
 
-def read_split(root: Path, split: str, described: ModelConfig) -> PairedImages:
-    """The pairs of a split at the size that a checkpoint was trained on."""
+def read_split(root: Path, split: str, model_config: ModelConfig) -> PairedImages:
+    """Return the pairs of a split at the size that a checkpoint was trained on."""
     return load_pairs(
         find_pairs(root, split),
-        described.image_size,
-        direction=described.direction,
-        label_channels=described.generator.in_channels,
-        photo_channels=described.generator.out_channels,
+        model_config.image_size,
+        direction=model_config.direction,
+        label_channels=model_config.generator.in_channels,
+        photo_channels=model_config.generator.out_channels,
     )

@@ -4,13 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from operator import itemgetter
 from pathlib import Path
 
-import numpy as np
 import torch
-from accelerate import PartialState
-from accelerate.utils import gather_object
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
@@ -19,10 +15,10 @@ from pix2pix_ilm.checkpoints import ModelConfig, load_generator
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.pairs import pairs_in
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.sharding import Image, gather_photos, gather_shards, process_shard
 from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.generator import UNetGenerator
 
-DIVERSITY = "diversity"
 CPU = torch.device("cpu")
 
 NORM_LABELS = {"none": "no norm", "bn": "BN", "in": "IN", "gn": "GN", "ln": "LN"}
@@ -42,7 +38,7 @@ class Metric:
 
 
 def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
-    """The metrics of every evaluation, in the order of the table's columns."""
+    """Return the metrics of every evaluation, in the order of the table's columns."""
     columns = [
         ("rmse_rgb", "RMSE (RGB)", False, 2, metrics.rmse_rgb),
         ("lpips", f"LPIPS ({lpips_net})", False, 3, partial(metrics.lpips, net=lpips_net)),
@@ -63,7 +59,7 @@ def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
 
 
 def refuse_small(columns: Sequence[Metric], where: Path, height: int, width: int) -> None:
-    """UserError if a metric cannot measure images of this size: where they are, what it needs."""
+    """Refuse images that are too small for a metric, naming where they are and what it needs."""
     neediest = max(columns, key=lambda metric: metric.smallest)
     if min(height, width) < neediest.smallest:
         raise UserError(
@@ -107,14 +103,14 @@ class Sampling:
     """Seed of the dropout masks."""
 
 
-def configuration_label(described: ModelConfig) -> str:
-    """Generator and discriminator norms as the ILM paper's Table 6 names them."""
-    norms = (described.generator.norm, described.discriminator_norm)
+def configuration_label(model_config: ModelConfig) -> str:
+    """Return generator and discriminator norms as the ILM paper's Table 6 names them."""
+    norms = (model_config.generator.norm, model_config.discriminator_norm)
     return " / ".join(norm_label(norm) for norm in norms if norm is not None)
 
 
 def norm_label(name: str) -> str:
-    """ILM+IN for ilm-in, and so on."""
+    """Return ILM+IN for ilm-in, and so on."""
     ilm, short = name.startswith("ilm-"), name.removeprefix("ilm-")
     return f"ILM+{NORM_LABELS[short]}" if ilm else NORM_LABELS[short]
 
@@ -126,7 +122,7 @@ def translate(
     device: torch.device,
     batch_size: int,
 ) -> Iterator[UInt8[Tensor, "samples b h w 3"]]:
-    """Outputs of consecutive batches; the same whatever the batch size or the processes are."""
+    """Yield photos of consecutive batches; the same whatever the batch size or the processes."""
     generator = generator.to(device)
     samples = range(sampling.samples) if sampling.dropout else [None]
     for start in range(0, len(labels), batch_size):  # of nothing, ``split`` makes one batch
@@ -143,34 +139,41 @@ def measure(
     outputs: UInt8[Tensor, "samples b h w 3"],
     targets: UInt8[Tensor, "b h w 3"],
     columns: Sequence[Metric],
-) -> dict[str, Tensor]:
-    """Every metric of every image, averaged over its samples; float64 (b,) on the CPU."""
-    measured = {
-        metric.name: torch.stack([metric.measure(images, targets) for images in outputs])
-        for metric in columns
-    }
-    return {name: values.cpu().double().mean(dim=0) for name, values in measured.items()}
+) -> Float64[Tensor, "b m"]:
+    """Return the m metrics of every image, averaged over its samples, on the CPU."""
+    values = [
+        torch.stack([metric.measure(images, targets) for images in outputs]) for metric in columns
+    ]
+    return torch.stack([of.cpu().double().mean(dim=0) for of in values], dim=1)
 
 
 def diversity(
     outputs: UInt8[Tensor, "samples b h w 3"], net: metrics.LpipsNet
 ) -> Float64[Tensor, " b"]:
-    """Mean LPIPS between all pairs of an image's samples: how much dropout changes the photo."""
+    """Return the mean LPIPS between an image's samples: how much dropout changes the photo."""
     pairs = combinations(outputs, 2)
     distances = torch.stack([metrics.lpips(one, other, net) for one, other in pairs])
     return distances.cpu().double().mean(dim=0)  # Apple's GPUs have no float64
 
 
-Image = UInt8[np.ndarray, "_ _ 3"]  # each of its own size
-Scored = tuple[list[Image], dict[str, Tensor]]
-"""Images, and (n,) values of each metric."""
+@dataclass(frozen=True, kw_only=True)
+class ScoredImages:
+    """Photos, or a share of them, and what was measured of each."""
+
+    photos: list[Image]
+    """The first samples; of all processes' images, the main process alone has them."""
+    metrics: Float64[Tensor, "n m"]
+    """A column each metric."""
+    diversity: Float64[Tensor, " n"] | None
+    """Mean LPIPS between the samples of each image, if there are several."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
     """What all models of an evaluation have in common.
 
-    Under torchrun every process scores a share of the images, and all get all the results.
+    Under torchrun every process scores a shard of the images. All get all the results, and the main
+    process the photos.
     """
 
     columns: Sequence[Metric]
@@ -180,47 +183,50 @@ class Scorer:
     batch_size: int = 8
 
     def checkpoint(self, folder: Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
-        """Translate and score a split with a trained generator; returns the first samples too.
+        """Translate and score a split with a trained generator; return its first samples, too.
 
         Raises:
             UserError: not a checkpoint.
         """
-        generator, described = load_generator(folder)
-        mine = share(len(pairs))
+        generator, model_config = load_generator(folder)
+        mine = process_shard(len(pairs))
         labels = pairs.label[mine]
         outputs = translate(generator, labels, self.sampling, self.device, self.batch_size)
-        values, images = self.against(outputs, pairs, mine)
-        spread = values.pop(DIVERSITY, ())
+        scored = self.against(outputs, pairs, mine)
         scores = Scores(
             name=str(folder),
-            configuration=configuration_label(described),
+            configuration=configuration_label(model_config),
             images=pairs.names,
-            values=values,
-            diversity=spread,
-            step=described.step,
-            seed=described.seed,
+            values=self.by_metric(scored),
+            diversity=() if scored.diversity is None else tuple(scored.diversity.tolist()),
+            step=model_config.step,
+            seed=model_config.seed,
         )
-        return scores, images
+        return scores, scored.photos
 
     def baseline(
         self, name: str, predict: Callable[[Tensor], Tensor], pairs: PairedImages
     ) -> tuple[Scores, list[Image]]:
         """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
-        mine = share(len(pairs))
+        mine = process_shard(len(pairs))
         batches = in_batches(as_rgb(pairs.label[mine]), self.batch_size)
-        values, images = self.against((predict(batch)[None] for batch in batches), pairs, mine)
+        scored = self.against((predict(batch)[None] for batch in batches), pairs, mine)
         scores = Scores(
-            name=name, configuration=name, images=pairs.names, values=values, baseline=True
+            name=name,
+            configuration=name,
+            images=pairs.names,
+            values=self.by_metric(scored),
+            baseline=True,
         )
-        return scores, images
+        return scores, scored.photos
 
     def against(
         self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int]
-    ) -> tuple[dict[str, tuple[float, ...]], list[Image]]:
-        """Values and first samples of consecutive batches of this process's images."""
+    ) -> ScoredImages:
+        """Score consecutive batches of this process's images; return those of all processes."""
         targets = in_batches(as_rgb(pairs.photo[mine]), self.batch_size)
         batches = zip(outputs, targets, strict=True)
-        return gather(mine, [self.batch(*batch) for batch in batches])
+        return self.gather([self.batch(*batch) for batch in batches], len(pairs))
 
     def folders(self, outputs: Path, targets: Path) -> tuple[Scores, list[Image]]:
         """Score images that any program made, matched to their targets by file name.
@@ -230,53 +236,51 @@ class Scorer:
                 unreadable.
         """
         pairs = pairs_in((outputs, targets))
-        mine = share(len(pairs))
-        scored = []
-        for pair in (pairs[i] for i in mine):
+        batches = []
+        for pair in (pairs[i] for i in process_shard(len(pairs))):
             output, target = (torch.from_numpy(image)[None] for image in pair.read())
             refuse_small(self.columns, pair.files[0], *output.shape[1:3])
-            scored.append(self.batch(output[None], target))
-        values, images = gather(mine, scored)
-        names = tuple(pair.name for pair in pairs)
-        scores = Scores(name=str(outputs), configuration=outputs.name, images=names, values=values)
-        return scores, images
+            batches.append(self.batch(output[None], target))
+        scored = self.gather(batches, len(pairs))
+        scores = Scores(
+            name=str(outputs),
+            configuration=outputs.name,
+            images=tuple(pair.name for pair in pairs),
+            values=self.by_metric(scored),
+        )
+        return scores, scored.photos
 
     def batch(
         self, outputs: UInt8[Tensor, "samples b h w 3"], targets: UInt8[Tensor, "b h w 3"]
-    ) -> Scored:
-        """The first samples of a batch, and all that is measured of it."""
+    ) -> ScoredImages:
+        """Score one batch."""
         outputs, targets = outputs.to(self.device), targets.to(self.device)
-        values = measure(outputs, targets, self.columns)
-        if len(outputs) > 1:
-            values[DIVERSITY] = diversity(outputs, self.lpips_net)
-        return list(outputs[0].cpu().numpy()), values
+        return ScoredImages(
+            photos=list(outputs[0].cpu().numpy()),
+            metrics=measure(outputs, targets, self.columns),
+            diversity=diversity(outputs, self.lpips_net) if len(outputs) > 1 else None,
+        )
+
+    def gather(self, batches: Sequence[ScoredImages], count: int) -> ScoredImages:
+        """Join the batches of all processes' shards, in the order of the data set."""
+        # Of no images, no batch tells how many columns there are.
+        columns = len(self.columns) + (self.sampling.dropout and self.sampling.samples > 1)
+        values = torch.zeros(0, columns, dtype=torch.float64)
+        for batch in batches:
+            diversity = [] if batch.diversity is None else [batch.diversity[:, None]]
+            values = torch.cat([values, torch.cat([batch.metrics, *diversity], dim=1)])
+        values = gather_shards(values, count)
+        photos = gather_photos([photo for batch in batches for photo in batch.photos], count)
+        measured = len(self.columns)
+        diversity = values[:, measured] if columns > measured else None
+        return ScoredImages(photos=photos, metrics=values[:, :measured], diversity=diversity)
+
+    def by_metric(self, scored: ScoredImages) -> dict[str, tuple[float, ...]]:
+        """Return each metric's values under its name."""
+        columns = scored.metrics.t().tolist()
+        return {m.name: tuple(of) for m, of in zip(self.columns, columns, strict=True)}
 
 
 def in_batches(images: UInt8[Tensor, "n h w c"], size: int) -> Iterator[Tensor]:
-    """Consecutive batches; none of no images, of which ``Tensor.split`` makes an empty one."""
+    """Return consecutive batches; none of no images, where ``Tensor.split`` makes an empty one."""
     return (images[start : start + size] for start in range(0, len(images), size))
-
-
-def share(count: int) -> list[int]:
-    """Which images this process scores: none where there are more processes than images."""
-    state = PartialState()
-    return list(range(state.process_index, count, state.num_processes))
-
-
-def gather(
-    indices: list[int], scored: Sequence[Scored]
-) -> tuple[dict[str, tuple[float, ...]], list[Image]]:
-    """All processes' values and images, in the order of the data set."""
-    images = [image for batch, _ in scored for image in batch]
-    values = [
-        dict(zip(batch, row, strict=True))
-        for _, batch in scored
-        for row in torch.stack(list(batch.values()), dim=1).tolist()
-    ]
-    everything = gather_object(list(zip(indices, values, images, strict=True)))
-    ordered = sorted(everything, key=itemgetter(0))
-    names = ordered[0][1].keys()
-    return (
-        {name: tuple(row[name] for _, row, _ in ordered) for name in names},
-        [image for *_, image in ordered],
-    )

@@ -1,6 +1,4 @@
 from dataclasses import replace
-from operator import itemgetter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,17 +167,18 @@ def test_processes_share_the_images_however_many_they_are(
     )
     pairs = load_pairs(find_pairs(drawn_pairs, "train"), 32, direction="BtoA")
     alone, _ = WAYS[way](scorer, pairs, folder, data)
-    everything = [(i, {}, np.zeros((1, 1, 3), np.uint8)) for i in range(16)]
-    shares = []
-    monkeypatch.setattr(scores, "gather_object", lambda mine: shares.append(mine) or everything)
+    shards, photos = [], []
+    everything = torch.zeros(16, len(QUICK), dtype=torch.float64)
+    monkeypatch.setattr(scores, "gather_shards", lambda own, _: shards.append(own) or everything)
+    monkeypatch.setattr(scores, "gather_photos", lambda own, _: photos.append(own) or own)
     for process in range(processes):
-        state = SimpleNamespace(process_index=process, num_processes=processes)
-        monkeypatch.setattr(scores, "PartialState", lambda state=state: state)
+        mine = list(range(process, 16, processes))
+        monkeypatch.setattr(scores, "process_shard", lambda _, mine=mine: mine)
         WAYS[way](scorer, pairs, folder, data)
-    assert (shares[-1] == []) is (processes > 16)
-    ordered = sorted((image for share in shares for image in share), key=itemgetter(0))
-    l1 = [row["l1"] for _, row, _ in ordered]
-    assert l1 == pytest.approx(alone.values["l1"], rel=1e-2)
+    assert [len(shard) for shard in shards] == [len(own) for own in photos]
+    for i in range(16):
+        values = shards[i % processes][i // processes].tolist()
+        assert values == pytest.approx([alone.values[m.name][i] for m in QUICK], rel=1e-2)
 
 
 class OnMps(torch.Tensor):
