@@ -6,6 +6,7 @@ their medians are what to read, absolute times only on a machine that does nothi
     python benchmarks/train_step.py --ngf 32
 """
 
+import itertools
 import statistics
 import tempfile
 import time
@@ -32,8 +33,7 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import Precision, StepMode, TrainConfig
-from pix2pix_ilm.training.loop import Session
-from pix2pix_ilm.training.setup import make_accelerator
+from pix2pix_ilm.training.setup import build_networks, make_accelerator, make_step
 
 PAIRS = 20
 MATMUL = 2048
@@ -144,7 +144,6 @@ def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> St
         precision=options.precision,
         device=options.device,
         step_mode=mode,
-        epochs=10**6,
         tracker="none",
     )
     accelerator = make_accelerator(config)
@@ -154,10 +153,11 @@ def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> St
         direction=config.direction,
         cache=data / "cache",
     )
-    session = Session(config, data, accelerator, pairs, pairs)
-    session.update = session.accelerated(print)
-    steps = iter(range(10**9))
-    return lambda: session.step(next(steps))
+    pairs = pairs.to(accelerator.device)
+    step = make_step(config, accelerator, build_networks(config, accelerator), pairs, print)
+    order = torch.randint(len(pairs), (10**4, config.batch_size), device=accelerator.device)
+    indices = itertools.cycle(order)
+    return lambda: step(next(indices))
 
 
 def flops(step: Step) -> int:

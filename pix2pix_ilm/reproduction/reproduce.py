@@ -31,7 +31,7 @@ from pix2pix_ilm.reproduction.study import (
     train_all,
 )
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.progress import read_losses
+from pix2pix_ilm.training.logging import read_losses
 from pix2pix_ilm.training.run_folder import METRICS
 
 BATCH_SIZE = 8  # images at once while evaluating

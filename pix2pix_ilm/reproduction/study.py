@@ -18,7 +18,7 @@ from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.progress import read_losses
+from pix2pix_ilm.training.logging import read_losses
 
 CONFIGURATIONS: tuple[tuple[NormName, NormName], ...] = (
     ("in", "in"),

@@ -1,10 +1,18 @@
-"""Stopping a run from outside, without losing anything."""
+"""Ends of a run that come from outside: signals, and other processes that are gone."""
 
+import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+from accelerate import Accelerator
+
+from pix2pix_ilm.errors import UserError
+
+LOST = re.compile("by peer|remote worker|ncclRemoteError|NCCL communicator was aborted")
+"""What gloo and NCCL say when a process is gone."""
 
 
 class Interrupted(Exception):
@@ -22,7 +30,7 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def noting_signals() -> Iterator[list[int]]:
+def catch_signals() -> Iterator[list[int]]:
     """Note signals to end in a list instead of ending; a second one ends the process at once.
 
     Those are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal is gone). One that is ignored stays
@@ -44,3 +52,25 @@ def noting_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def report_lost_peers(
+    folder: Path, accelerator: Accelerator, tell_last_save: Callable[[], str]
+) -> Iterator[None]:
+    """Say in one line that another process of the training is gone.
+
+    Args:
+        folder: the run's.
+        accelerator: of the training.
+        tell_last_save: returns which steps are kept.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if accelerator.num_processes == 1 or not LOST.search(str(error)):
+            raise
+        raise UserError(
+            f"{folder}: another process of this training ended, so this one ends too "
+            f"({tell_last_save()}); its own message says why; then start all again with --resume"
+        ) from None

@@ -11,12 +11,15 @@ tensorboard/          the losses and samples as curves and images
 """
 
 import platform
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.optim import Optimizer
 
@@ -55,6 +58,32 @@ class RunRecord:
     def __post_init__(self) -> None:
         if self.processes < 1:
             raise SettingError("processes", "at least 1", self.processes)
+
+
+def move_or_lengthen(record: RunRecord, data: str | None, epochs: int | None) -> RunRecord:
+    """Return a run's record with what resuming may change: where the data lie, and the end."""
+    config = record.config
+    config = replace(
+        config,
+        data=config.data if data is None else data,
+        epochs=config.epochs if epochs is None else epochs,
+    )
+    return replace(record, config=config)
+
+
+def share_batch(record: RunRecord, processes: int) -> TrainConfig:
+    """Return a run's configuration for this many processes, which keep its global batch.
+
+    Raises:
+        UserError: the global batch cannot be divided among them.
+    """
+    global_batch = record.config.batch_size * record.processes
+    if global_batch % processes:
+        raise UserError(
+            f"this run sees {global_batch} pairs per step, which {processes} processes cannot "
+            f"share evenly; resume with a number of processes that divides {global_batch}"
+        )
+    return replace(record.config, batch_size=global_batch // processes)
 
 
 def lock_run(folder: Path) -> AbstractContextManager[object]:
@@ -97,6 +126,18 @@ def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[obj
             )
         count += 1
         folder = config.checkpoints / f"{config.run_name}-{count}"
+
+
+@contextmanager
+def share_new_folder(config: TrainConfig, accelerator: Accelerator) -> Iterator[Path]:
+    """Give all processes a new run's folder, which the main one makes and holds the lock of."""
+    with ExitStack() as held:
+        folders = [config.checkpoints]
+        if accelerator.is_main_process:
+            folders[0], lock = create_folder(config)
+            held.enter_context(lock)
+        broadcast_object_list(folders)
+        yield folders[0]
 
 
 def lock_if_new(folder: Path) -> AbstractContextManager[object] | None:

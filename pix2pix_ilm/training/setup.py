@@ -1,12 +1,16 @@
-"""What a run is made of: device and processes, data, networks."""
+"""What a run is made of: device and processes, data, networks, and its step."""
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
+from jaxtyping import Float, Int64
+from torch import Tensor
 
+from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import describe_training
 from pix2pix_ilm.data.datasets import data_folder
@@ -18,11 +22,12 @@ from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import INIT, derive_seed
 from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
-from pix2pix_ilm.training.step import Networks
+from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
+from pix2pix_ilm.training.step import Networks, train_step
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Device, precision and processes, as configured and as torchrun set them.
+    """Return device, precision and processes, as configured and as torchrun set them.
 
     Raises:
         SettingError: no such device, or a tracker that is not installed.
@@ -68,7 +73,7 @@ def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that speaks and writes."""
+    """Return True in the one process that speaks and writes."""
     return PartialState().is_main_process
 
 
@@ -105,7 +110,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
 
 
 def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
-    """Freshly initialised networks and optimisers, on the device."""
+    """Return freshly initialized networks and optimizers, on the device."""
     mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     channels = config.generator.in_channels + config.generator.out_channels
@@ -125,7 +130,7 @@ def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
 
 
 def compiles(device: torch.device) -> bool:
-    """Whether torch.compile works here, tried on something small: it needs Triton or a compiler."""
+    """Return True if torch.compile works here, tried on something small: it needs a compiler."""
     try:
         torch.compile(lambda x: (x + 1).relu())(torch.zeros(8, device=device))
     except Exception:  # whatever a missing or broken compiler raises
@@ -133,8 +138,47 @@ def compiles(device: torch.device) -> bool:
     return True
 
 
+def make_step(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    networks: Networks,
+    pairs: PairedImages,
+    say: Callable[[str], None],
+) -> Step:
+    """Return the training step, eager or replayed as a CUDA graph.
+
+    It takes positions of pairs, (b,) int64 on the device, cuts random windows out of those pairs,
+    updates both networks on them, and returns the losses, (3,), there.
+
+    Args:
+        config: the settings.
+        accelerator: device, precision and processes.
+        networks: what is trained, as ``build_networks`` made and a save restored it.
+        pairs: the training images, on the device.
+        say: prints a line.
+    """
+    mode = resolve_step_mode(config.step_mode, accelerator)
+    place_optimizers(networks, accelerator.device, graph=mode == "graph")
+
+    def step(index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+        crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
+        return train_step(
+            networks,
+            crops.gather(pairs.label),
+            crops.gather(pairs.photo),
+            gan_loss=config.gan_loss,
+            l1_weight=config.l1_weight,
+            backward=accelerator.backward,
+        )
+
+    if mode != "graph":
+        return step
+    fall_back = config.step_mode == "auto"
+    return CapturedStep(on_a_side_stream(step), say, cuda_capture, fall_back=fall_back)
+
+
 def place_optimizers(networks: Networks, device: torch.device, *, graph: bool) -> None:
-    """Let the optimisers work on this device, whatever a restored state says of another one.
+    """Let the optimizers work on this device, whatever a restored state says of another one.
 
     For a CUDA graph the learning rate is a tensor, and steps are counted on the device.
     """

@@ -4,9 +4,10 @@ Straight-line code without a wait for the device: losses are returned as tensors
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -20,7 +21,7 @@ Backward = Callable[[Tensor], None]
 
 @dataclass(frozen=True)
 class Networks:
-    """Both networks and their optimisers."""
+    """Both networks and their optimizers."""
 
     generator: nn.Module
     discriminator: nn.Module
@@ -36,6 +37,23 @@ class Networks:
         network = self.discriminator
         return network.module if isinstance(network, DistributedDataParallel) else network
 
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Give both optimizers a learning rate; in place where a CUDA graph reads it."""
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(learning_rate)
+                else:
+                    group["lr"] = learning_rate
+
+    def unwrap(self, accelerator: Accelerator) -> "Networks":
+        """Return the networks without what distributes them, to save and restore."""
+        return replace(
+            self,
+            generator=accelerator.unwrap_model(self.generator),
+            discriminator=accelerator.unwrap_model(self.discriminator),
+        )
+
 
 def train_step(
     networks: Networks,
@@ -46,7 +64,7 @@ def train_step(
     l1_weight: float,
     backward: Backward = torch.Tensor.backward,
 ) -> Float[Tensor, "3"]:
-    """Update both networks on one batch of images in [-1, 1]; returns the ``LOSS_NAMES``."""
+    """Update both networks on one batch of images in [-1, 1]; return the ``LOSS_NAMES``."""
     output = networks.generator(label)
     discriminator = discriminator_step(networks, label, photo, output, gan_loss, backward)
     generator = generator_step(networks, label, photo, output, gan_loss, l1_weight, backward)
@@ -77,7 +95,7 @@ def judge_both(
     photo: Float[Tensor, "b c2 h w"],
     output: Float[Tensor, "b c2 h w"],
 ) -> tuple[Float[Tensor, "b 1 h2 w2"], Float[Tensor, "b 1 h2 w2"]]:
-    """Logits of the real and the fake pairs: as one batch, unless BatchNorm would mix them."""
+    """Return logits of the real and the fake pairs: of one batch, unless BatchNorm mixes them."""
     if any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules()):
         return discriminator(label, photo), discriminator(label, output)
     logits = discriminator(torch.cat([label, label]), torch.cat([photo, output]))

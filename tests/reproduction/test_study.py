@@ -1,7 +1,9 @@
 import json
+import signal
 from dataclasses import replace
 
 import pytest
+from training.steps import before_step
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
@@ -15,7 +17,7 @@ from pix2pix_ilm.reproduction.study import (
     progress,
     time_left,
 )
-from pix2pix_ilm.training import loop, run_folder
+from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 
@@ -104,18 +106,16 @@ def test_more_seeds_can_be_added(config, folder):
 def test_a_stopped_study_ends_with_the_same_weights(config, folder, tmp_path, monkeypatch):
     reproduce(config, tmp_path / "whole", 1, lambda _: None)
 
-    original, steps = loop.Session.step, []
+    trainings = iter(range(100))
 
-    def stopping_once(self, number):
-        steps.append(number)
-        if len(steps) == 11:  # in the middle of the second training
-            self.save(number)
-            raise Interrupted(self.folder, number)
-        return original(self, number)
+    def stop_the_second(_process):
+        if next(trainings) == 1:
+            signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(loop.Session, "step", stopping_once)
-    with pytest.raises(Interrupted):
-        reproduce(config, folder, 1, lambda _: None)
+    with monkeypatch.context() as patch:
+        before_step(patch, 1, stop_the_second)
+        with pytest.raises(Interrupted):
+            reproduce(config, folder, 1, lambda _: None)
     assert progress(training(config, folder, 0)).finished
     assert progress(training(config, folder, 1)) == Progress(
         done=2, total=8, seconds_per_step=progress(training(config, folder, 1)).seconds_per_step

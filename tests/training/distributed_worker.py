@@ -17,10 +17,11 @@ from pix2pix_ilm.data import augment
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.seeds import STEP, derive_seed
 from pix2pix_ilm.training import loop
 from pix2pix_ilm.training.config import TrainConfig
 
-to_unit, step = augment.to_unit, loop.Session.step
+to_unit = augment.to_unit
 
 
 def settings(data: str, checkpoints: str, norm: str, epochs: str) -> TrainConfig:
@@ -45,11 +46,11 @@ def settings(data: str, checkpoints: str, norm: str, epochs: str) -> TrainConfig
     )
 
 
-def dying(session, number):
-    """A step that ends the second process for good, as a crash or a kill does."""
-    if number == 4 and session.accelerator.process_index == 1:
+def die_in_step_4(seed: int, purpose: int, *numbers: int) -> int:
+    """Derive a seed; end the second process for good, as a crash or a kill does."""
+    if (purpose, *numbers) == (STEP, 1, 4):
         os._exit(9)
-    return step(session, number)
+    return derive_seed(seed, purpose, *numbers)
 
 
 def to_double(pixels):
@@ -60,7 +61,7 @@ def train(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") ->
     config = settings(data, checkpoints, norm, epochs)
     with (
         patch.object(augment, "to_unit", to_double),
-        patch.object(loop.Session, "step", dying if how == "die" else step),
+        patch.object(loop, "derive_seed", die_in_step_4 if how == "die" else derive_seed),
     ):
         loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)
 

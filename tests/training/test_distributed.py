@@ -13,7 +13,6 @@ from training import distributed_worker
 from pix2pix_ilm import files
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.training import run_folder
-from pix2pix_ilm.training.loop import share_batch
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +123,6 @@ def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_pat
 
 def test_a_batch_that_cannot_be_shared_is_refused(alone):
     record = run_folder.open_run(alone / "run")
-    assert share_batch(record, 2).batch_size == 1
+    assert run_folder.share_batch(record, 2).batch_size == 1
     with pytest.raises(UserError, match="sees 2 pairs per step, which 3 processes cannot share"):
-        share_batch(record, 3)
+        run_folder.share_batch(record, 3)

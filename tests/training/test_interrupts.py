@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from pix2pix_ilm.training.interrupts import noting_signals
+from pix2pix_ilm.training.interrupts import catch_signals
 
 
 @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -16,7 +16,7 @@ def number(request):
 def test_a_signal_is_noted_and_the_second_one_acts(number):
     acted = []
     signal.signal(number, lambda *_: acted.append(number))
-    with noting_signals() as heard:
+    with catch_signals() as heard:
         os.kill(os.getpid(), number)
         assert (heard, acted) == ([number], [])
         os.kill(os.getpid(), number)
@@ -27,7 +27,7 @@ def test_a_signal_is_noted_and_the_second_one_acts(number):
 
 def test_an_ignored_signal_stays_ignored(number):
     signal.signal(number, signal.SIG_IGN)
-    with noting_signals() as heard:
+    with catch_signals() as heard:
         os.kill(os.getpid(), number)
     assert heard == []
     assert signal.getsignal(number) is signal.SIG_IGN

@@ -7,13 +7,13 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from accelerate.utils import LoggerType
 from PIL import Image
+from training.steps import before_step, crash
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.images import to_uint8, to_unit
@@ -58,25 +58,14 @@ def assert_same_training(folder, other):
     torch.testing.assert_close(state_of(folder), state_of(other), rtol=0, atol=0)
 
 
-def new_session(config):
-    return loop.Session(config, config.checkpoints, make_accelerator(config), *load_data(config))
+def new_run(config):
+    arguments = (config, config.checkpoints, make_accelerator(config), *load_data(config))
+    return loop.TrainingRun(*arguments)
 
 
 def logged_losses(folder):
     rows = map(json.loads, (folder / run_folder.METRICS).read_text().splitlines())
     return [(row["step"], row["discriminator"], row["l1"]) for row in rows]
-
-
-def failing_at(step):
-    """A step of training that meets an error right before one number."""
-    original = loop.Session.step
-
-    def failing(self, number):
-        if number == step:
-            raise ZeroDivisionError
-        return original(self, number)
-
-    return failing
 
 
 def test_a_run_leaves_all_that_it_promises(config):
@@ -173,7 +162,7 @@ def test_other_settings_train_too(config, norm):
 def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, stop):
     whole = loop.train(replace(config, name="whole"))
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Session, "step", failing_at(stop))
+        before_step(patch, stop, crash)
         with pytest.raises(ZeroDivisionError):
             loop.train(config)
     folder = loop.resume(config.checkpoints / "run")
@@ -213,15 +202,8 @@ def _not_ignored():
 @pytest.mark.usefixtures("_not_ignored")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_saves_at_the_next_step(config, monkeypatch, number):
-    original = loop.Session.step
-
-    def signalled(self, step):
-        if step == 20:
-            os.kill(os.getpid(), number)
-        return original(self, step)
-
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Session, "step", signalled)
+        before_step(patch, 20, lambda _: os.kill(os.getpid(), number))
         with pytest.raises(Interrupted) as stop:
             loop.train(config)
     assert (stop.value.step, stop.value.folder) == (21, config.checkpoints / "run")
@@ -237,11 +219,11 @@ from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.training import loop
 
 def resume(folder, begun):
-    describe = loop.Session.describe
-    def begin(self):
+    make_step = loop.make_step
+    def begin(*arguments):
         begun.set()
-        return describe(self)
-    loop.Session.describe = begin  # said first, also where nothing is left to train
+        return make_step(*arguments)
+    loop.make_step = begin  # made first, also where nothing is left to train
     loop.resume(folder)
 
 torch.set_num_threads(1)
@@ -273,7 +255,7 @@ def test_kills_at_random_moments_change_nothing(config):
 
 
 def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch):
-    original = loop.train_step
+    original = setup.train_step
 
     def exploding(networks, *arguments, **options):
         losses = original(networks, *arguments, **options)
@@ -281,7 +263,7 @@ def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch)
         return losses * torch.tensor([1, 1, np.nan]) if exploding.calls == 20 else losses
 
     exploding.calls = 0
-    monkeypatch.setattr(loop, "train_step", exploding)
+    monkeypatch.setattr(setup, "train_step", exploding)
     with pytest.raises(UserError, match=r"step 20: the l1 loss became nan; step 16 is saved"):
         loop.train(config)
     assert state_of(config.checkpoints / "run")["step"] == 16
@@ -301,7 +283,7 @@ def test_a_second_process_is_refused_at_once_and_leaves_the_run_alone(config, mo
             loop.resume(self.folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Session, "run", begun_twice)
+        patch.setattr(loop.TrainingRun, "run", begun_twice)
         folder = loop.train(config)
         loop.resume(folder)
     before = sorted(folder.iterdir())
@@ -344,7 +326,7 @@ def test_a_run_that_is_made_longer_ends_like_one_that_was_long_from_the_start(
     whole = loop.train(replace(short, name="whole", epochs=3))
     with monkeypatch.context() as patch, suppress(ZeroDivisionError):
         if stop:
-            patch.setattr(loop.Session, "step", failing_at(stop))
+            before_step(patch, stop, crash)
         loop.train(short)
     folder = loop.resume(config.checkpoints / "run", epochs=3)
     assert_same_training(folder, whole)
@@ -392,24 +374,28 @@ def test_a_device_that_is_not_there_is_refused(config):
 
 
 def test_training_flushes_denormals_and_leaves_the_caller_as_it_was(config, monkeypatch):
-    seen, step = set(), loop.train_step
+    seen, step = set(), setup.train_step
 
     def noted(*arguments, **settings):
         seen.add(flushes_denormals())
         return step(*arguments, **settings)
 
-    monkeypatch.setattr(loop, "train_step", noted)
+    monkeypatch.setattr(setup, "train_step", noted)
     loop.train(replace(config, epochs=1))
     assert seen == {True}
     assert not flushes_denormals()
 
 
-def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
-    session = new_session(config)
-    epochs = [torch.cat([session.batch(step) for step in range(s, s + 16)]) for s in (0, 16)]
+def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        loop, "make_step", lambda *_: lambda index: seen.extend(index.tolist()) or torch.zeros(3)
+    )
+    loop.train(replace(config, epochs=2))
+    epochs = seen[:16], seen[16:]
     for order in epochs:
-        assert sorted(order.tolist()) == list(range(16))
-    assert not torch.equal(*epochs)
+        assert sorted(order) == list(range(16))
+    assert epochs[0] != epochs[1]
 
 
 @pytest.mark.parametrize("drawn", ["crops", "flips", "dropout"])
@@ -421,22 +407,31 @@ def test_every_process_and_step_draws_anew(config, monkeypatch, drawn):
         "flips": {"flip": True},
         "dropout": {"generator": config.generator},
     }
-    session = new_session(replace(config, **still | chance[drawn], batch_size=16))
-    session.batch = lambda _: torch.arange(16)
-    monkeypatch.setattr(
-        loop,
-        "train_step",
-        lambda networks, label, *_, **__: networks.generator(label).detach().view(3, -1).sum(dim=1),
+    config = replace(
+        config, **still | chance[drawn], batch_size=16, epochs=6, lr=0.0, tracker="none"
     )
+    monkeypatch.setattr(loop.TrainingRun, "draw_order", lambda *_: torch.arange(16))
 
-    def draw(process, step):
-        session.accelerator = SimpleNamespace(process_index=process, backward=None)
-        return session.step(step)
+    def draw(process):
+        """Sums of what the untrained generator made of all pairs in every step."""
+        drawn = []
 
-    first = draw(0, 3)
-    assert torch.equal(draw(0, 3), first)
-    assert not torch.equal(draw(1, 3), first)
-    assert not torch.equal(draw(0, 4), first)
+        def noted(networks, label, *_, **__):
+            drawn.append(networks.generator(label).detach().sum().item())
+            return torch.zeros(3)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(setup, "train_step", noted)
+            run = new_run(replace(config, name=f"run-{process}-{len(drawn)}"))
+            run.folder = config.checkpoints / f"{process}"
+            run.folder.mkdir(exist_ok=True)
+            patch.setattr(type(run.accelerator), "process_index", process)
+            run.run()
+        return drawn
+
+    first, other = draw(0), draw(1)
+    assert draw(0) == first
+    assert len({*first, *other}) == 12
 
 
 def test_every_step_follows_the_settings(config, monkeypatch):
@@ -450,7 +445,7 @@ def test_every_step_follows_the_settings(config, monkeypatch):
         seen.append([options, *((group["lr"], group["betas"]) for group in groups)])
         return torch.full((3,), float(len(seen)))
 
-    monkeypatch.setattr(loop, "train_step", recorded)
+    monkeypatch.setattr(setup, "train_step", recorded)
     folder = loop.train(config)
     for step, (options, *of_optimizers) in enumerate(seen):
         assert (options["l1_weight"], options["gan_loss"]) == (7.0, "hinge")
@@ -464,15 +459,15 @@ def test_every_step_follows_the_settings(config, monkeypatch):
     ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
 )
 def test_convolutions_compute_in_the_precision_that_is_asked_for(config, precision, dtype):
-    session = new_session(replace(config, precision=precision))
+    run = new_run(replace(config, precision=precision))
     seen = []
-    for network in (session.networks.generator, session.networks.discriminator):
+    for network in (run.networks.generator, run.networks.discriminator):
         convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
         next(convolutions).register_forward_hook(lambda _, __, output: seen.append(output.dtype))
     images = torch.zeros(1, 3, 32, 32)
-    session.networks.discriminator(images, session.networks.generator(images))
+    run.networks.discriminator(images, run.networks.generator(images))
     assert seen == [dtype] * 2
-    weights = session.plain_networks().generator.parameters()
+    weights = run.saved_networks.generator.parameters()
     assert {weight.dtype for weight in weights} == {torch.float32}
 
 

@@ -2,20 +2,22 @@
 
 import copy
 import json
+import signal
 from contextlib import nullcontext
 from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
 import torch
+from training.steps import before_step
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training import loop, run_folder, step
-from pix2pix_ilm.training.capture import WARM_UP, CapturedStep, cuda_capture
+from pix2pix_ilm.training import loop, run_folder, setup, step
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.cuda_graph import WARMUP_STEPS, CapturedStep, cuda_capture
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
 
@@ -49,14 +51,13 @@ def failing_capture(_):
     raise RuntimeError("operation not permitted\nwhen stream is capturing")
 
 
-def pretend_graphs(monkeypatch, capture, *, fall_back=True):
+def pretend_graphs(monkeypatch, capture):
     """Let trainings on the CPU go the way of those on a GPU."""
-
-    def accelerated(session, say):
-        place_optimizers(session.networks, torch.device("cpu"), graph=False)
-        return CapturedStep(session.compute, say, capture, fall_back=fall_back)
-
-    monkeypatch.setattr(loop.Session, "accelerated", accelerated)
+    monkeypatch.setattr(setup, "resolve_step_mode", lambda *_: "graph")
+    monkeypatch.setattr(setup, "place_optimizers", lambda *_, **__: None)
+    monkeypatch.setattr(setup, "compiles", lambda _: False)
+    monkeypatch.setattr(setup, "on_a_side_stream", lambda step: step)
+    monkeypatch.setattr(setup, "cuda_capture", capture)
 
 
 def state(folder):
@@ -80,18 +81,10 @@ def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch):
 def test_a_resumed_training_is_captured_anew(config, monkeypatch):
     plain = loop.train(replace(config, name="plain"))
     pretend_graphs(monkeypatch, pretended_capture)
-    original = loop.Session.step
-
-    def stopping(self, number):
-        if number == 20:
-            self.save(number)
-            raise Interrupted(self.folder, number)
-        return original(self, number)
-
-    monkeypatch.setattr(loop.Session, "step", stopping)
-    with pytest.raises(Interrupted):
-        loop.train(config)
-    monkeypatch.setattr(loop.Session, "step", original)
+    with monkeypatch.context() as patch:
+        before_step(patch, 20, lambda _: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted):
+            loop.train(config)
     loop.resume(config.checkpoints / "run")
     assert_equal_trainings(plain, config.checkpoints / "run")
 
@@ -184,9 +177,9 @@ def test_a_failed_capture_takes_the_generator_out_of_it(monkeypatch, fails):
 
 
 def test_a_graph_that_was_asked_for_is_not_silently_replaced(config, monkeypatch):
-    pretend_graphs(monkeypatch, failing_capture, fall_back=False)
+    pretend_graphs(monkeypatch, failing_capture)
     with pytest.raises(RuntimeError, match="not permitted"):
-        loop.train(config)
+        loop.train(replace(config, step_mode="graph"))
 
 
 def test_losses_of_earlier_replays_are_kept():
@@ -195,8 +188,8 @@ def test_losses_of_earlier_replays_are_kept():
         lambda index: torch.full((3,), 10.0 * next(count)) + index, print, pretended_capture,
         fall_back=False,
     )  # fmt: skip
-    losses = [step(torch.tensor([i])) for i in range(WARM_UP + 3)]
-    assert [loss[0].item() for loss in losses] == [11.0 * i for i in range(WARM_UP + 3)]
+    losses = [step(torch.tensor([i])) for i in range(WARMUP_STEPS + 3)]
+    assert [loss[0].item() for loss in losses] == [11.0 * i for i in range(WARMUP_STEPS + 3)]
 
 
 def test_graphs_are_refused_where_there_are_none(config):
@@ -274,7 +267,7 @@ class TestOnAGpu:
         for seed in (0, 0, 0, 5, 6, 7, 5):
             torch.manual_seed(seed)
             values.append(drawn(index).cpu())
-        replayed = values[WARM_UP:]
+        replayed = values[WARMUP_STEPS:]
         assert torch.equal(replayed[0], replayed[3])
         assert not torch.equal(replayed[0], replayed[1])
         assert not torch.equal(replayed[1], replayed[2])
@@ -288,7 +281,7 @@ class TestOnAGpu:
 
         step = CapturedStep(compute, print, cuda_capture, fall_back=True)
         index = torch.zeros(1, dtype=torch.int64, device="cuda")
-        for seed in range(WARM_UP + 3):
+        for seed in range(WARMUP_STEPS + 3):
             torch.manual_seed(seed)
             drawn = step(index)
             torch.manual_seed(seed)

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-Compute = Callable[[Int64[Tensor, " b"]], Float[Tensor, "3"]]
+Step = Callable[[Int64[Tensor, " b"]], Float[Tensor, "3"]]
 """A training step: positions of the batch's pairs, on the device -> the losses, there too."""
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], Any], Tensor]]
 """What records a function's kernels -> what replays them, and the tensor that gets the result."""
-WARM_UP = 3
+WARMUP_STEPS = 3
 """Steps done without a graph, in which everything that is made or chosen once comes about."""
 
 
@@ -28,34 +28,34 @@ class CapturedStep:
     capturing fails, the training goes on as it began.
 
     Args:
-        compute: the step.
+        step: the step.
         say: prints a line.
         capture: as ``cuda_capture``.
-        fall_back: whether to go on without a graph where it fails, instead of raising.
+        fall_back: go on without a graph where it fails, instead of raising.
     """
 
     def __init__(
         self,
-        compute: Compute,
+        step: Step,
         say: Callable[[str], None],
         capture: Capture,
         *,
         fall_back: bool,
     ) -> None:
-        self.compute = compute
+        self.step = step
         self.say = say
         self.capture = capture
         self.fall_back = fall_back
-        self.ordinary_steps = 0
+        self.warmup_steps = 0
         self.replay: Callable[[], Any] | None = None
         self.refused = False
 
     def __call__(self, index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
-        if self.replay is None and (self.refused or self.ordinary_steps < WARM_UP):
-            self.ordinary_steps += 1
-            return self.compute(index)
+        if self.replay is None and (self.refused or self.warmup_steps < WARMUP_STEPS):
+            self.warmup_steps += 1
+            return self.step(index)
         if self.replay is None and not self.try_capture(index):
-            return self.compute(index)
+            return self.step(index)
         assert self.replay is not None
         self.index.copy_(index)
         self.replay()
@@ -65,7 +65,7 @@ class CapturedStep:
         """Record the step without doing it; False, with a line said, where that is impossible."""
         self.index = index.clone()
         try:
-            self.replay, self.losses = self.capture(lambda: self.compute(self.index))
+            self.replay, self.losses = self.capture(lambda: self.step(self.index))
         except RuntimeError as error:
             if not self.fall_back:
                 raise
@@ -93,16 +93,16 @@ def cuda_capture(work: Callable[[], Tensor]) -> tuple[Callable[[], Any], Tensor]
     return graph.replay, result
 
 
-def on_a_side_stream(compute: Compute) -> Compute:
-    """The step on a stream of its own, as warming up for a capture needs it."""
+def on_a_side_stream(step: Step) -> Step:
+    """Return the step on a stream of its own, as warming up for a capture needs it."""
     stream = torch.cuda.Stream()
 
     def aside(index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
         if torch.cuda.is_current_stream_capturing():
-            return compute(index)
+            return step(index)
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            losses = compute(index)
+            losses = step(index)
         torch.cuda.current_stream().wait_stream(stream)
         return losses
 

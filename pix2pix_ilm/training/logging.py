@@ -3,26 +3,65 @@
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from accelerate import Accelerator
+from jaxtyping import Float
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from torch import Tensor
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import describe_first, read_bytes, write_atomically
 from pix2pix_ilm.terminal import make_console
+from pix2pix_ilm.training.config import Tracker
+from pix2pix_ilm.training.run_folder import METRICS
+from pix2pix_ilm.training.step import LOSS_NAMES, Networks
+
+
+def mean_losses(
+    losses: list[Float[Tensor, "3"]],
+    accelerator: Accelerator,
+    done: int,
+    tell_last_save: Callable[[], str],
+) -> dict[str, float]:
+    """Read losses from the device; return the means over steps and processes by ``LOSS_NAMES``.
+
+    Args:
+        losses: of the last steps, on the device.
+        accelerator: of the training.
+        done: steps done, to name the step of a loss.
+        tell_last_save: returns which steps are kept.
+
+    Raises:
+        UserError: one is not finite; so weights that are lost never overwrite a good save.
+    """
+    values = torch.as_tensor(accelerator.reduce(torch.stack(losses), "mean")).cpu()
+    bad = (~values.isfinite()).nonzero()
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise UserError(
+            f"step {done - len(values) + row + 1}: the {LOSS_NAMES[column]} loss became "
+            f"{values[row, column].item()}; {tell_last_save()}; try a lower --lr"
+        )
+    return dict(zip(LOSS_NAMES, values.mean(dim=0).tolist(), strict=True))
 
 
 class Reporter:
     """Progress in the terminal (plain lines where there is none), metrics.jsonl, trackers.
 
+    Lines of ``metrics.jsonl`` about steps after ``start`` are dropped, and trackers forget those
+    steps: they will be done again.
+
     Args:
-        metrics: the file of JSON lines; lines of steps after ``start`` are dropped.
+        folder: the run's.
         accelerator: whose trackers get the losses, and whose main process alone reports.
+        tracker: what draws the losses.
         start: steps that were done before.
         total: steps when training ends.
         steps_per_epoch: to name the epoch.
@@ -31,15 +70,16 @@ class Reporter:
 
     def __init__(
         self,
-        metrics: Path,
+        folder: Path,
         accelerator: Accelerator,
+        tracker: Tracker,
         *,
         start: int,
         total: int,
         steps_per_epoch: int,
         images_per_step: int,
     ) -> None:
-        self.metrics = metrics
+        self.folder = folder
         self.accelerator = accelerator
         self.total = total
         self.steps_per_epoch = steps_per_epoch
@@ -56,7 +96,12 @@ class Reporter:
         )
         self.task = self.bar.add_task("", total=total, completed=start, status="")
         if accelerator.is_main_process:
-            drop_later_lines(metrics, start)
+            drop_later_lines(folder / METRICS, start)
+        accelerator.project_configuration.logging_dir = str(folder)
+        accelerator.init_trackers(
+            "tensorboard" if tracker == "tensorboard" else "pix2pix-ilm",
+            init_kwargs={"tensorboard": {"purge_step": start + 1}},
+        )
 
     def __enter__(self) -> "Reporter":
         self.bar.start()
@@ -72,18 +117,30 @@ class Reporter:
         for tracker in self.accelerator.trackers:
             tracker.finish()
 
+    def begin(self, networks: Networks, num_pairs: int, image_size: int) -> None:
+        """Print one line on what is trained, on what, and where."""
+        generator, discriminator = (
+            f"{sum(weight.numel() for weight in network.parameters()) / 1e6:.1f} M"
+            for network in (networks.generator, networks.discriminator)
+        )
+        self.say(
+            f"{self.folder}: {num_pairs} pairs at {image_size}x{image_size}, {generator} + "
+            f"{discriminator} weights, {self.accelerator.device}, steps {self.started[0]} to "
+            f"{self.total}"
+        )
+
     def say(self, line: str) -> None:
         """Print a line above the progress bar."""
         self.console.print(line, soft_wrap=True)
 
-    def losses(self, step: int, losses: dict[str, float], learning_rate: float) -> None:
+    def report(self, step: int, losses: dict[str, float], learning_rate: float) -> None:
         """Report mean losses of the steps since the last report."""
         if not self.accelerator.is_main_process:
             return
         images_per_s, seconds_left = self.speed(step)
         epoch = math.ceil(step / self.steps_per_epoch)
         row = losses | {"learning_rate": learning_rate, "images_per_s": images_per_s}
-        with self.metrics.open("a") as file:
+        with (self.folder / METRICS).open("a") as file:
             file.write(json.dumps({"step": step, "epoch": epoch} | row) + "\n")
         self.accelerator.log(row, step=step)
 
@@ -98,7 +155,7 @@ class Reporter:
             self.say(f"epoch {epoch}/{epochs}  step {step}/{self.total}  {status}")
 
     def speed(self, step: int) -> tuple[float, float]:
-        """Images per second since the last call, and seconds left at the average speed."""
+        """Return images per second since the last call, and seconds left at the average speed."""
         now = time.perf_counter()
         (first_step, first_time), (last_step, last_time) = self.started, self.last
         self.last = (step, now)
@@ -109,7 +166,7 @@ class Reporter:
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedLosses:
-    """What a line of ``metrics.jsonl`` says: means since the line before."""
+    """A line of ``metrics.jsonl``: means since the line before."""
 
     step: int
     epoch: int

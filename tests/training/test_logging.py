@@ -1,7 +1,7 @@
 import pytest
 
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.training.progress import drop_later_lines, read_losses
+from pix2pix_ilm.training.logging import drop_later_lines, read_losses
 
 LINE = (
     '{"step": %d, "epoch": 1, "discriminator": 0.5, "adversarial": 1.0, "l1": NaN, '
