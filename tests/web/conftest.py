@@ -13,13 +13,15 @@ import gradio as gr
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from web.painting import App, Painter
 from web.visitor import Visitor
 
 from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.web.launch import known_names, launch
+from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.page import Page as WebPage
-from pix2pix_ilm.web.shelf import Shelf
-from pix2pix_ilm.web.studio import to_size
+from pix2pix_ilm.web.server import known_hosts, launch
+from pix2pix_ilm.web.service import TranslationService
+from pix2pix_ilm.web.uploads import resize
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -138,9 +140,10 @@ def serve_page() -> Iterator[Callable[..., str]]:
     apps = []
 
     def start(checkpoints: Path, *, live: bool = False, **settings: Any) -> str:
-        page = WebPage(Shelf(checkpoints, device="cpu"), live=live)
+        service = TranslationService(ModelStore(checkpoints, device="cpu"))
+        page = WebPage(service, live=live)
         apps.append(page.blocks)
-        hosts = known_names("127.0.0.1")
+        hosts = known_hosts("127.0.0.1")
         with leaks_ignored():
             return launch(page.blocks, hosts=hosts, **settings)[1].rstrip("/")
 
@@ -161,6 +164,28 @@ def visit(new_page, site) -> Callable[..., Visitor]:
     return start
 
 
+@pytest.fixture
+def app() -> App:
+    """A page with a painter alone, for each test its own: what one sent may arrive later."""
+    return App()
+
+
+@pytest.fixture
+def open_painter(app, serve, new_page) -> Callable[..., Painter]:
+    """Open the painter's page; settings are those of ``new_page``."""
+    url = serve(app.blocks)
+
+    def start(query: str = "", **settings: Any) -> Painter:
+        return Painter(new_page(url + query, **settings), app)
+
+    return start
+
+
+@pytest.fixture
+def painter(open_painter) -> Painter:
+    return open_painter()
+
+
 @pytest.fixture(scope="session")
 def translate(two_models) -> Callable[..., np.ndarray]:
     """The photo that a model makes of a label map, in its own size or the model's."""
@@ -168,8 +193,10 @@ def translate(two_models) -> Callable[..., np.ndarray]:
         name: Translator.load(two_models / name, "cpu") for name in ("facades-ilm", "facades-in")
     }
 
-    def photo(label: np.ndarray, name: str = "facades-ilm", size: int | None = None) -> np.ndarray:
-        seen = label if size is None else to_size(label, size, size)
+    def photo(
+        label_map: np.ndarray, name: str = "facades-ilm", size: int | None = None
+    ) -> np.ndarray:
+        seen = label_map if size is None else resize(label_map, size, size)
         return models[name]([seen])[0]
 
     return photo

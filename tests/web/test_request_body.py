@@ -1,19 +1,19 @@
 """How much a request may bring, and what its JSON may say."""
 
-import asyncio
 import json
 
 import pytest
 from gradio.route_utils import GradioMultiPartParser
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from web.asynchronous import run_async
 
-from pix2pix_ilm.web.answers import Refusal
-from pix2pix_ilm.web.canvas import LONGEST_URL, URL_START
-from pix2pix_ilm.web.request_body import FORMS, LARGEST_JSON, LARGEST_LOGIN, inspect_body
+from pix2pix_ilm.web.error_handlers import Refusal
+from pix2pix_ilm.web.painter import MAX_URL_LENGTH, URL_PREFIX
+from pix2pix_ilm.web.request_body import FORMS, MAX_JSON_BYTES, MAX_LOGIN_BYTES, inspect_body
 
 JOIN, UPLOAD, LOGIN = "/gradio_api/queue/join", "/gradio_api/upload", "/login"
-LARGEST_UPLOAD = 3 << 20
+MAX_UPLOAD_BYTES = 3 << 20
 MULTIPART = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nimage'
 
@@ -30,7 +30,7 @@ def uploads(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _small_uploads(monkeypatch):
     """Reach the limit of uploads with less to write."""
-    monkeypatch.setitem(FORMS, UPLOAD, (LARGEST_UPLOAD, FORMS[UPLOAD][1]))
+    monkeypatch.setitem(FORMS, UPLOAD, (MAX_UPLOAD_BYTES, FORMS[UPLOAD][1]))
 
 
 class Body:
@@ -60,7 +60,7 @@ def inspect(path: str, body: Body, method: str = "POST", **headers: str) -> byte
     async def hand_on() -> bytes:
         return await Request(scope, await inspect_body(scope, body.receive)).body()
 
-    return asyncio.run(hand_on())
+    return run_async(hand_on())
 
 
 def refused(path: str, body: Body, method: str = "POST", **headers: str) -> int:
@@ -123,8 +123,8 @@ def test_what_is_not_json_is_refused(body):
         ({"url": "a" * 2001}, False),
         ({"a" * 201: 1}, False),
         ({"url": {"a": "a" * 201}}, False),
-        (URL_START + "a" * (LONGEST_URL - len(URL_START)), True),
-        (URL_START + "a" * LONGEST_URL, False),
+        (URL_PREFIX + "a" * (MAX_URL_LENGTH - len(URL_PREFIX)), True),
+        (URL_PREFIX + "a" * MAX_URL_LENGTH, False),
         ([0] * 19_990, True),
         ([0] * 20_000, False),
     ],
@@ -138,8 +138,8 @@ def test_strings_and_values_are_bounded(content, passes):
 
 
 FORM = {"content_type": "application/x-www-form-urlencoded"}
-PLACES = [(JOIN, LARGEST_JSON, {}), (LOGIN, LARGEST_LOGIN, FORM),
-          (UPLOAD, LARGEST_UPLOAD, {"content_type": MULTIPART})]  # fmt: skip
+PLACES = [(JOIN, MAX_JSON_BYTES, {}), (LOGIN, MAX_LOGIN_BYTES, FORM),
+          (UPLOAD, MAX_UPLOAD_BYTES, {"content_type": MULTIPART})]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "limit", "headers"), PLACES)
@@ -184,7 +184,7 @@ def test_an_upload_is_handed_on_while_it_arrives():
         assert body.taken == 0
         return (await receive())["body"]
 
-    assert asyncio.run(first()) == b"one"
+    assert run_async(first()) == b"one"
     assert body.taken == 1
 
 
@@ -201,5 +201,5 @@ def test_gradio_deletes_an_upload_that_is_too_large_or_breaks_off(body, tmp_path
         await parser.parse()
 
     with pytest.raises(Refusal):
-        asyncio.run(parse())
+        run_async(parse())
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""What a person does with the page, and what they see of it."""
+"""A person in front of the page: paints, uploads, and sees photos."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from pix2pix_ilm.web.canvas import CANVAS_SIZE, from_data_url
+from pix2pix_ilm.web.painter import CANVAS_SIZE, decode_drawing
 
 TIMEOUT = 20  # seconds
 PIXELS = """image => {
@@ -28,13 +28,13 @@ class Visitor:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.canvas = page.locator("#canvas canvas")
-        self.note = page.locator("#note")
+        self.caption = page.locator("#note")
         self.toasts = page.get_by_test_id("toast-text")
         expect(page.locator("#canvas").get_by_role("status")).not_to_be_empty()  # its script ran
 
-    def label(self) -> np.ndarray:
-        """What is painted."""
-        return from_data_url(self.canvas.evaluate("canvas => canvas.toDataURL()"))
+    def label_map(self) -> np.ndarray:
+        """Return what is painted."""
+        return decode_drawing(self.canvas.evaluate("canvas => canvas.toDataURL()"))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where on the page the middle of a pixel of the painter lies."""

@@ -13,7 +13,7 @@ from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
 from pix2pix_ilm.evaluation.scores import Scores, table_metrics
 from pix2pix_ilm.evaluation.statistics import Interval, summarize
 from pix2pix_ilm.training.runs import MODEL_CONFIG, write_json
-from pix2pix_ilm.web.studio import draw_facade
+from pix2pix_ilm.web.painter import draw_facade
 
 pytestmark = [
     pytest.mark.browser,
@@ -74,10 +74,10 @@ def expect_text_alone(page):
 
 def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_path):
     visitor = visit(serve_page(odd_models))
-    expect(visitor.note).to_contain_text("32x32")  # what every page begins with is there
+    expect(visitor.caption).to_contain_text("32x32")  # what every page begins with is there
     for name in NAMES:
         visitor.choose("model", f"{name}: ILM+IN")
-        expect(visitor.note).to_contain_text(f"{name} 32x32")
+        expect(visitor.caption).to_contain_text(f"{name} 32x32")
     visitor.choose("second", f"{MARKUP}: ILM+IN")
     expect(visitor.page.locator("#second-photo")).to_contain_text(MARKUP)
     visitor.choose("second", "none")
@@ -88,7 +88,7 @@ def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_p
     Image.fromarray(draw_facade(1)).save(label)
     visitor.open_tab("Upload")
     visitor.drop_in("upload", label)
-    expect(visitor.note).to_contain_text("256x256")
+    expect(visitor.caption).to_contain_text("256x256")
     bad = tmp_path / f"{MARKUP}.gif"
     bad.write_bytes(b"nonsense")
     visitor.open_tab("Batch")
