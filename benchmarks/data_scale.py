@@ -28,7 +28,7 @@ import json, sys, time
 start = time.perf_counter()
 from pathlib import Path
 import psutil, torch
-from pix2pix_ilm.data.augment import jittered
+from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
 
@@ -44,8 +44,8 @@ pairs = load_pairs(find_pairs(folder, "train"), size, direction="BtoA", cache=ca
 opened = time.perf_counter()
 before = memory()
 for _ in range(batches):
-    windows = jittered(torch.randint(len(pairs), (4,)), size, size // 2, flip=True)
-    windows.of(pairs.label), windows.of(pairs.photo)
+    crops = random_crop_flip(torch.randint(len(pairs), (4,)), size, size // 2, flip=True)
+    crops.gather(pairs.label), crops.gather(pairs.photo)
 read = time.perf_counter()
 print(json.dumps({"pairs": len(pairs), "open_seconds": opened - opening,
     "start_seconds": opened - start, "read_seconds": read - opened,

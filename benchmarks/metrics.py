@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.evaluation import metrics
+from pix2pix_ilm import metrics
 
 METRICS = {
     metric.__name__: metric

@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.data.synthetic.dataset import synthesize
-from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -49,11 +49,11 @@ class Options:
     image_size: Literal[64, 128, 256, 512] = 256
     batch_size: int = 1
     precision: Precision = "fp32"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
     """Normalisation of both networks of ours."""
     modes: tuple[StepMode, ...] = ("auto",)
-    """--accelerate-step of ours."""
+    """--step-mode of ours."""
     plain: tuple[Literal["in", "bn"], ...] = ("in",)
     """Normalisation of the plain recipe's networks."""
     workers: int = 2
@@ -143,7 +143,7 @@ def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> St
         discriminator=DiscriminatorConfig(ndf=options.ngf, norm=norm),
         precision=options.precision,
         device=options.device,
-        accelerate_step=mode,
+        step_mode=mode,
         epochs=10**6,
         tracker="none",
     )

@@ -1,14 +1,16 @@
-"""Time to translate one label map: the plain network against the Translator's, in one run.
+"""Time to translate one label map: the network by itself against the Translator's way, in one run.
 
-The variants take turns; ratios of their medians are what to read on a shared machine.
+The variants take turns; ratios of their shortest turns are what to read on a shared machine. With
+one thread (OMP_NUM_THREADS=1), CPU time is measured, in which other programs do not count.
 
     python benchmarks/translate.py --ngf 64
 """
 
-import statistics
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -16,10 +18,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.devices import Device, pick_device
+from pix2pix_ilm.inference import fast_dtype, infer
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.serving.inference import Prepared, fast_dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,9 @@ class Options:
     """Width of the generator's first layer."""
     image_size: Literal[64, 128, 256, 512] = 256
     batch_size: int = 1
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
-    rounds: int = 15
+    rounds: int = 40
     """How often each variant takes its turn."""
 
 
@@ -53,9 +55,9 @@ def measure(options: Options) -> dict[str, Any]:
     }
     photos = {name: network(label) for name, network in variants.items()}
     turns: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(options.rounds):
-        for name, network in variants.items():
-            turns[name].append(milliseconds(network, label))
+    for turn in range(options.rounds):
+        for name in sorted(variants, reverse=turn % 2 == 1):  # nobody always comes second
+            turns[name].append(milliseconds(variants[name], label))
     return {
         "title": f"translating, ngf {options.ngf}, {options.image_size}x{options.image_size}, "
         f"batch {options.batch_size}, {device.type}, {torch.get_num_threads()} threads",
@@ -74,16 +76,14 @@ def measure(options: Options) -> dict[str, Any]:
 def networks(
     options: Options, norm: NormName, device: torch.device
 ) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
-    """The plain network, and what the Translator makes of it."""
+    """The network by itself, and as the Translator runs it."""
     torch.manual_seed(0)
     depth = options.image_size.bit_length() - 1
     generator = UNetGenerator(GeneratorConfig(ngf=options.ngf, depth=depth, norm=norm)).eval()
-    made = {
-        "plain": generator.to(device),
-        "Translator": Prepared(generator, device, fast=False),
-    }
-    if fast_dtype(device):
-        made["Translator, fast"] = Prepared(generator, device, fast=True)
+    generator.to(device)
+    made = {"plain": generator, "Translator": partial(infer, generator)}
+    if dtype := fast_dtype(device):
+        made["Translator, fast"] = partial(infer, deepcopy(generator).to(dtype))
     return made
 
 
@@ -93,28 +93,28 @@ def plain_of(name: str) -> str:
 
 def milliseconds(network: Callable[[torch.Tensor], torch.Tensor], label: torch.Tensor) -> float:
     """Time of one translation."""
-    start = time.perf_counter()
+    alone = label.device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    start = clock()
     network(label)
     if label.is_cuda:
         torch.cuda.synchronize()
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (clock() - start)
 
 
 def table(found: dict[str, Any]) -> Table:
-    """Medians, spread, ratio to the plain network."""
+    """Shortest turns, and their ratio to the plain network's."""
     shown = Table(title=found["title"])
-    columns = ("variant", "ms (median)", "min to max", "images/s", "speed-up", "difference")
+    columns = ("variant", "ms (shortest)", "images/s", "speed-up", "difference")
     for column in columns:
         shown.add_column(column, justify="left" if column == "variant" else "right")
-    medians = {n: statistics.median(v["milliseconds"]) for n, v in found["variants"].items()}
+    shortest = {name: min(variant["milliseconds"]) for name, variant in found["variants"].items()}
     for name, variant in found["variants"].items():
-        turns = variant["milliseconds"]
         shown.add_row(
             name,
-            f"{medians[name]:.1f}",
-            f"{min(turns):.1f} to {max(turns):.1f}",
-            f"{1e3 * found['batch_size'] / medians[name]:.1f}",
-            f"{medians[variant['against']] / medians[name]:.2f}",
+            f"{shortest[name]:.1f}",
+            f"{1e3 * found['batch_size'] / shortest[name]:.1f}",
+            f"{shortest[variant['against']] / shortest[name]:.2f}",
             f"{variant['difference']:.1e}",
         )
     return shown

@@ -35,7 +35,7 @@ from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.runs import export_generator
+from pix2pix_ilm.training.run_folder import export_generator
 
 ADDRESS = re.compile(r"open at (http://\S+?)/? ")
 PHOTO_CHANGED = """before => {

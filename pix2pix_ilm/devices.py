@@ -1,20 +1,23 @@
 """Where to compute."""
 
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from pix2pix_ilm.errors import SettingError
+
+if TYPE_CHECKING:
+    import torch
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
-def pick_device(device: Device) -> torch.device:
-    """The device that was asked for; auto: the fastest that is there.
+def pick_device(device: Device) -> "torch.device":
+    """Return the device that was asked for; auto: the fastest that is there.
 
     Raises:
         SettingError: there is no such device.
     """
+    import torch  # here: the command line shares Device, and starts without PyTorch
+
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

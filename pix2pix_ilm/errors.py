@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class LockedError(UserError):
+    """Another process is at work on the same files."""
+
+
 class SettingError(UserError):
     """A setting that cannot be used, as data: whoever shows it names it as its readers do.
 

@@ -1,12 +1,24 @@
-"""Files: written so that a reader, or a crash, never meets half of one; read with clear errors."""
+"""Files: written so that a reader, or a crash, never meets half of one; JSON of dataclasses."""
 
+import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from pix2pix_ilm.errors import UserError
+from filelock import FileLock, Timeout
+
+from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+TEMPORARY = ".tmp"
+Record = TypeVar("Record")
 
 
 def is_folder(path: Path) -> bool:
@@ -33,12 +45,80 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
 
 
+@contextmanager
+def filling_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill, which becomes ``folder`` when the block ends well.
+
+    Args:
+        folder: a new or empty one; complete afterwards, or as it was.
+
+    Raises:
+        UserError: there is something in it, or it cannot be made.
+    """
+    place = folder.resolve()
+    check_fillable(folder)
+    make_folder(place.parent)
+    with temporary_folder(place) as parent:
+        filled = Path(parent) / "filled"  # with the permissions of an ordinary folder
+        filled.mkdir()
+        yield filled
+        try:
+            with suppress(FileNotFoundError):
+                place.rmdir()
+            filled.rename(place)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def check_fillable(folder: Path) -> None:
+    """Raise UserError where a folder has something in it, or cannot be put into place whole."""
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder}: is not empty; choose a new folder")
+        if folder.is_mount():
+            raise UserError(f"{folder}: is a mount point; choose a new folder in it")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read ({error.strerror})") from None
+
+
+def temporary_folder(folder: Path) -> "TemporaryDirectory[str]":
+    """Make a temporary folder beside another one."""
+    try:
+        return TemporaryDirectory(prefix=".", suffix=TEMPORARY, dir=folder.parent)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def take_lock(path: Path) -> AbstractContextManager[object]:
+    """Lock a file until the returned context ends, or the process does, however it does.
+
+    Raises:
+        LockedError: another process has it.
+        UserError: the file cannot be written.
+    """
+    try:
+        return FileLock(path).acquire(blocking=False)
+    except Timeout:
+        raise LockedError(f"{path}: another process holds this lock") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+
+
 def read_bytes(path: Path) -> bytes:
     """The contents of a file; UserError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def describe_first(error: "ValidationError") -> str:
+    """Return the first problem of some JSON in one line: where it stands, and what was found."""
+    first = error.errors()[0]
+    where = ".".join(shorten(part).strip("'") for part in first["loc"]) or "content"
+    if first["type"] in ("missing", "json_invalid"):
+        return f"{where}: {first['msg']}"
+    return f"{where}: {first['msg']}, found {shorten(first['input'])}"
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -48,9 +128,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         UserError: the file cannot be written, e.g. because the disk is full; what was there
             under this name before is left as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # a name of its own, short enough wherever the final one fits
+    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -64,3 +145,25 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, record: Any) -> None:  # noqa: ANN401
+    """Write a dataclass as JSON; errors as in ``write_atomically``."""
+    text = json.dumps(asdict(record), indent=2, default=str) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path, record: type[Record]) -> Record:
+    """Read a dataclass from JSON: all of its names, no others, and of the types that it declares.
+
+    Raises:
+        UserError: no such file, or not what the dataclass expects; names the file and the setting.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(record).validate_json(read_bytes(path), strict=True, extra="forbid")
+    except SettingError as error:
+        raise UserError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {describe_first(error)}") from None

@@ -13,15 +13,14 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHu
 from PIL import Image
 from torch import Tensor
 
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint, save_generator
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
+from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.scores import configuration_label
-from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.files import make_folder, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
-from pix2pix_ilm.serving.fetch import checkpoint_folder
 from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.training.runs import ModelConfig, load_generator, write_generator, write_json
 
 PICTURE = "facades.png"
 DRAWABLE = ("facades", "synthetic")  # data whose label maps the project can draw
@@ -62,7 +61,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
     """
 
     described: ModelConfig | None = None
-    record: Record | None = None
+    record: RecordedMetrics | None = None
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
@@ -71,7 +70,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
     def _from_pretrained(
         cls, *, model_id: str, revision: str | None, map_location: str = "cpu", **_: Any
     ) -> "PretrainedGenerator":
-        folder = checkpoint_folder(model_id, revision)
+        folder = resolve_checkpoint(model_id, revision)
         generator, described = load_generator(folder)
         loaded = cls(described.generator)
         loaded.load_state_dict(generator.state_dict())
@@ -85,7 +84,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
     def write(self, save_directory: Path, dtype: torch.dtype) -> None:
         """Write weights (in a floating-point type), configuration, metrics and picture."""
         described = self.trained()
-        write_generator(save_directory, converted(self.state_dict(), dtype), described)
+        save_generator(save_directory, converted(self.state_dict(), dtype), described)
         if self.record:
             write_json(save_directory / METRICS_FILE, self.record)
         if shows_facades(described):
@@ -140,7 +139,7 @@ def converted(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tenso
     }
 
 
-def card_data(described: ModelConfig, record: Record | None) -> ModelCardData:
+def card_data(described: ModelConfig, record: RecordedMetrics | None) -> ModelCardData:
     """What the hub's search knows of the model."""
     title = f"pix2pix {configuration_label(described)}"
     results = [
@@ -166,7 +165,7 @@ def card_data(described: ModelConfig, record: Record | None) -> ModelCardData:
     )
 
 
-def card_text(described: ModelConfig, record: Record | None) -> str:
+def card_text(described: ModelConfig, record: RecordedMetrics | None) -> str:
     """The card in Markdown, beneath what the hub's search reads."""
     data = "CMP Facades" if described.data == "facades" else f"`{Path(described.data).name}`"
     shown = f"![Drawn label maps and the model's photos of them]({PICTURE})\n\n"
@@ -181,7 +180,7 @@ def card_text(described: ModelConfig, record: Record | None) -> str:
     )
 
 
-def metrics_table(record: Record) -> str:
+def metrics_table(record: RecordedMetrics) -> str:
     """The metrics with their intervals, and how they were measured."""
     protocol = ", ".join(f"{key} {value}" for key, value in record.protocol.items())
     rows = [

@@ -32,6 +32,11 @@ def prepare_streams(*, announce: bool) -> None:
         sys.stdout = lasting(sys.stdout, 1, "replace", announce=announce)
 
 
+def say(line: str) -> None:
+    """Print a line beside the command's output."""
+    print(line, file=sys.stderr)  # noqa: T201
+
+
 def make_console(*, quiet: bool = False) -> "Console":
     """Return a console that prints text as it is: paths and names are neither markup nor emoji."""
     from rich.console import Console
@@ -77,9 +82,7 @@ class LastingFile(io.FileIO):
 
 
 def say_lost(reason: str) -> None:
-    print(  # noqa: T201
-        f"standard output cannot be written ({reason}); going on without it", file=sys.stderr
-    )
+    say(f"standard output cannot be written ({reason}); going on without it")
 
 
 def silence(descriptor: int) -> None:

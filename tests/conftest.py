@@ -9,7 +9,7 @@ from accelerate.state import AcceleratorState, GradientState
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
-from pix2pix_ilm.training import runs
+from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks
 
@@ -91,7 +91,7 @@ def write_checkpoint(
     optimizers = (torch.optim.Adam(n.parameters()) for n in (generator, discriminator))
     folder = parent / name
     folder.mkdir()
-    runs.save(folder, Networks(generator, discriminator, *optimizers), 7, config)
+    run_folder.save(folder, Networks(generator, discriminator, *optimizers), 7, config)
     return folder
 
 

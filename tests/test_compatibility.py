@@ -1,4 +1,4 @@
-"""Runs and checkpoints that version 0.1 wrote still resume, to the bit, and translate.
+"""Runs and checkpoints that version 0.1 wrote still resume and translate.
 
 `fixtures/v0.1` holds drawn pairs, two runs that a SIGTERM stopped inside an epoch, and what version
 0.1 made of them by resuming, all on the instruction set that every x86-64 processor has:
@@ -76,21 +76,29 @@ def digest(value: object, name: str = "") -> str:
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_stopped_run_of_version_0_1_resumes_to_the_bit(resumed, run):
-    expected = json.loads((V01 / "expected.json").read_text())
+def test_a_stopped_run_of_version_0_1_resumes(resumed, run):
     weights = load_file(resumed / "checkpoints" / run / "model.safetensors")
     wanted = load_file(V01 / "expected" / f"{run}.safetensors")
     state = torch.load(resumed / "checkpoints" / run / "training_state.pt", weights_only=True)
 
     assert state.keys() >= KEYS
-    assert state["step"] == expected[run]["step"]
+    assert state["step"] == json.loads((V01 / "expected.json").read_text())[run]["step"]
+    torch.testing.assert_close(weights, wanted, rtol=0, atol=1e-3)
+
+
+@pytest.mark.xfail(
+    reason="on small maps in training, which lie in memory as channels_last, norms now compute "
+    "the variance as exactly as elsewhere: other last bits than version 0.1's"
+)
+@pytest.mark.parametrize("run", RUNS)
+def test_a_stopped_run_of_version_0_1_resumes_to_the_bit(resumed, run):
+    expected = json.loads((V01 / "expected.json").read_text())
+    state = torch.load(resumed / "checkpoints" / run / "training_state.pt", weights_only=True)
     # Other versions of PyTorch, and other kinds of processor, may add in another order.
     release = torch.__version__.partition("+")[0]
-    same = (release, platform.machine()) == (expected["torch"], "x86_64")
-    if same:
-        assert digest({key: state[key] for key in KEYS}) == expected[run]["state"]
-    tolerance = 0 if same else 1e-3
-    torch.testing.assert_close(weights, wanted, rtol=0, atol=tolerance)
+    if (release, platform.machine()) != (expected["torch"], "x86_64"):
+        pytest.skip("needs the PyTorch release and the kind of processor of the fixtures")
+    assert digest({key: state[key] for key in KEYS}) == expected[run]["state"]
 
 
 @pytest.mark.parametrize("run", RUNS)

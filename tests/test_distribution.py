@@ -57,7 +57,7 @@ def test_the_wheel_is_the_package_and_its_description(wheel):
 def test_the_wheel_has_what_is_not_python(wheel):
     names = set(wheel.namelist())
     assert "pix2pix_ilm/py.typed" in names  # or type checkers ignore the annotations
-    assert "pix2pix_ilm/evaluation/weights/alexnet_features.safetensors" in names
+    assert "pix2pix_ilm/metrics/weights/alexnet_features.safetensors" in names
     for folder in ("web", "evaluation"):
         assert any(name.startswith(f"pix2pix_ilm/{folder}/assets/") for name in names)
 

@@ -1,10 +1,18 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import is_folder, read_bytes, write_atomically
+from pix2pix_ilm.errors import LockedError, UserError
+from pix2pix_ilm.files import (
+    filling_folder,
+    is_folder,
+    read_bytes,
+    take_lock,
+    write_atomically,
+)
 
 
 def names(folder):
@@ -86,6 +94,68 @@ def test_a_missing_folder_and_a_folder_in_the_way_are_reported(tmp_path):
         with pytest.raises(UserError, match=f"{target}: cannot be written"):
             write_atomically(target, lambda file: file.write(b"new"))
     assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("name", ["a" * 247 + ".png", "\u65e5" * 81 + ".png", "x" * 254 + "y"])
+def test_the_temporary_name_fits_where_the_final_one_does(tmp_path, name):
+    write_atomically(tmp_path / name, lambda file: file.write(b"new"))
+    assert names(tmp_path) == [name]
+    with filling_folder(tmp_path / name[::-1]) as folder:
+        (folder / "file").touch()
+    assert len(names(tmp_path)) == 2
+
+
+def test_a_folder_is_there_when_it_is_whole(tmp_path):
+    with filling_folder(tmp_path / "new") as folder:
+        (folder / "file").touch()
+        assert not (tmp_path / "new").exists()
+    assert names(tmp_path / "new") == ["file"]
+    assert names(tmp_path) == ["new"]
+    (tmp_path / "like-others").mkdir()
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "like-others").stat().st_mode
+
+
+def test_a_folder_that_fails_to_be_filled_is_as_it_was(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new"):
+        with pytest.raises(FileNotFoundError), filling_folder(tmp_path / name) as folder:
+            (folder / "file").rename(folder / "missing" / "file")
+    assert names(tmp_path) == ["empty"]
+    assert names(tmp_path / "empty") == []
+
+
+def test_an_empty_folder_or_a_link_to_one_is_filled_and_others_are_left_alone(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    with filling_folder(tmp_path / "link") as folder:
+        (folder / "file").touch()
+    assert names(tmp_path / "empty") == ["file"]
+    for taken in (tmp_path / "empty", tmp_path / "empty" / "file"):
+        with pytest.raises(UserError, match="is not empty"), filling_folder(taken):
+            pytest.fail("there is something")
+
+
+def test_a_lock_is_held_until_its_context_ends(tmp_path):
+    with take_lock(tmp_path / "lock"), pytest.raises(LockedError):
+        take_lock(tmp_path / "lock")
+    with take_lock(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_is_freed_when_its_process_is_killed(tmp_path):
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom pix2pix_ilm.files import take_lock\n"
+        "lock = take_lock(Path(sys.argv[1]))\nprint('held', flush=True)\nsys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError):
+            take_lock(tmp_path / "lock")
+        process.kill()
+    with take_lock(tmp_path / "lock"):
+        pass
 
 
 def test_only_folders_that_can_be_seen_are_folders(tmp_path):

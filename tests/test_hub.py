@@ -4,15 +4,16 @@ import torch
 import yaml
 
 from pix2pix_ilm import PretrainedGenerator, Translator
+from pix2pix_ilm.checkpoints import load_generator, save_generator
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.record import METRICS_FILE, Record, read_metrics
+from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.statistics import Interval
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.hub import share
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training.runs import load_generator, write_generator, write_json
 
-RECORD = Record(
+RECORD = RecordedMetrics(
     protocol={"data": "facades", "split": "test", "images": 106},
     step=7,
     metrics={"lpips": Interval(mean=0.43, low=0.42, high=0.44)},
@@ -133,7 +134,7 @@ def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_p
 def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
     generator, described = load_generator(checkpoint)
     generator.head.bias.data.fill_(1e6)
-    write_generator(checkpoint, generator.state_dict(), described)
+    save_generator(checkpoint, generator.state_dict(), described)
     with pytest.raises(UserError, match=r"head.bias: has weights that float16 cannot"):
         share(checkpoint, tmp_path / "shared", float16=True)
     assert not (tmp_path / "shared").exists()

@@ -1,6 +1,5 @@
 """Every command imports what it uses and nothing else, so that it starts at once."""
 
-import os
 import subprocess
 import sys
 
@@ -24,8 +23,6 @@ TINY = [
     "--image-size", "32", "--generator.ngf", "4", "--discriminator.ndf", "4", "--epochs", "1",
     "--name", "run", "--device", "cpu", "--discriminator.n-layers", "2",
 ]  # fmt: skip
-
-WAITING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
 
 def loaded_by(*arguments) -> set[str]:
@@ -66,20 +63,3 @@ def test_train_and_translate_do_without_metrics_plots_and_page(drawn_pairs, tmp_
         "--out", tmp_path / "out",
     )  # fmt: skip
     assert translating == {"PIL", "numpy", "torch"}
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch uses GNU OpenMP on Linux")
-@pytest.mark.parametrize(
-    ("told", "spins"),
-    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
-)
-def test_threads_that_wait_soon_sleep_unless_the_environment_says_otherwise(told, spins):
-    untold = {name: value for name, value in os.environ.items() if name not in WAITING}
-    done = subprocess.run(
-        [sys.executable, "-m", "pix2pix_ilm", "train", "--help"],
-        env=untold | {"OMP_DISPLAY_ENV": "verbose"} | told,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr

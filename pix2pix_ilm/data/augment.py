@@ -1,4 +1,4 @@
-"""Joint jitter: the same random crop and flip for label map and photo, on the device.
+"""Joint augmentation: the same random crop and flip for label map and photo, on the device.
 
 Source: the pix2pix recipe resizes to 286x286, crops 256x256 at random and mirrors every other
 image. The resizing was done once, when the pairs were decoded.
@@ -14,26 +14,26 @@ from pix2pix_ilm.data.images import to_unit
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Which pixels of which images make up a batch of size x size crops."""
+class CropIndices:
+    """Positions of the pixels that make up a batch of size x size crops."""
 
     index: Int64[Tensor, "b 1 1"]
     rows: Int64[Tensor, "b size 1"]
     columns: Int64[Tensor, "b 1 size"]
 
-    def of(self, images: UInt8[Tensor, "n h w c"]) -> Float[Tensor, "b c size size"]:
-        """Cut the crops out of all images: float32 in [-1, 1]. Copies nothing but the batch."""
+    def gather(self, images: UInt8[Tensor, "n h w c"]) -> Float[Tensor, "b c size size"]:
+        """Cut the crops out of all n images: float32 in [-1, 1]. Copies nothing but the batch."""
         return to_unit(images[self.index, self.rows, self.columns])
 
 
-def jittered(
+def random_crop_flip(
     index: Int64[Tensor, " b"],
     load_size: int,
     size: int,
     flip: bool,
     generator: torch.Generator | None = None,
-) -> Windows:
-    """Draw one random window, mirrored or not, for every image of a batch.
+) -> CropIndices:
+    """Draw one random crop, mirrored or not, for every image of a batch.
 
     Args:
         index: positions of the images in the data set, on the device to work on.
@@ -49,4 +49,4 @@ def jittered(
     steps = torch.arange(size, device=device)
     rows = corner[0] + steps
     columns = corner[1] + torch.where(mirrored, steps.flip(0), steps)
-    return Windows(index[:, None, None], rows[:, :, None], columns[:, None, :])
+    return CropIndices(index[:, None, None], rows[:, :, None], columns[:, None, :])

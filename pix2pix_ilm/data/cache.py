@@ -6,10 +6,13 @@ data set's own folder is never written to. An entry whose files are not as they 
 made again. Deleting the cache is always safe.
 """
 
+import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +23,17 @@ from jaxtyping import UInt8
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from pix2pix_ilm.data.digest import digest_files
 from pix2pix_ilm.data.images import resize
 from pix2pix_ilm.data.pairs import Direction, Pair
 from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import read_bytes, write_atomically
 
 FORMAT = 2
 """To be raised whenever an image file is decoded to other pixels than before."""
 SIDES = ("a.npy", "b.npy")
+SETTLED = 2 * 10**9  # nanoseconds: no file system's clock ticks more coarsely
+ELSEWHERE = "set HOME to a folder that can be written, or PIX2PIX_ILM_CACHE to one for the cache"
 
 
 @dataclass(frozen=True)
@@ -79,22 +84,36 @@ def load_pairs(
     folder = cache or default_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        digest = digest_files(pairs, folder)
+        digest = content_hash(pairs, folder)
         entry = folder / entry_name(digest, size, channels)
         with FileLock(entry.with_suffix(".lock")):
             if not is_intact(entry, digest):
                 write_entry(entry, pairs, size, channels, digest)
     except OSError as error:
-        raise UserError(f"{folder}: the cache cannot be written ({error})") from None
+        raise unwritable(folder, error) from None
     a, b = (torch.from_numpy(np.load(entry / side, mmap_mode="c")) for side in SIDES)
     label, photo = (a, b) if a_to_b else (b, a)
     return PairedImages(tuple(pair.name for pair in pairs), label, photo, digest)
 
 
 def default_cache() -> Path:
-    """The user's cache folder for this program, or the one that PIX2PIX_ILM_CACHE names."""
+    """Return the user's cache folder for this program, or the one that PIX2PIX_ILM_CACHE names.
+
+    Raises:
+        UserError: there is neither that nor a home folder.
+    """
     named = os.environ.get("PIX2PIX_ILM_CACHE")
-    return Path(named) if named else user_cache_path("pix2pix-ilm")
+    if named:
+        return Path(named)
+    folder = user_cache_path("pix2pix-ilm")
+    if not folder.is_absolute():
+        raise UserError(f"the cache needs a home folder, found none; {ELSEWHERE}")
+    return folder
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """Return the error of a cache that cannot be written, with how to choose another."""
+    return UserError(f"{folder}: the cache cannot be written ({error}); {ELSEWHERE}")
 
 
 def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
@@ -105,12 +124,12 @@ def is_intact(entry: Path, digest: str) -> bool:
     """Whether the entry's arrays are the very files that were written, untouched since."""
     try:
         written = json.loads((entry / "entry.json").read_text())
-        return written == describe(entry, digest)
+        return written == describe_entry(entry, digest)
     except (OSError, ValueError):
         return False
 
 
-def describe(entry: Path, digest: str) -> dict[str, str | list[int]]:
+def describe_entry(entry: Path, digest: str) -> dict[str, str | list[int]]:
     """What ``entry.json`` records: the data's digest, and every array's size and time."""
     description: dict[str, str | list[int]] = {"digest": digest}
     for side in SIDES:
@@ -128,7 +147,7 @@ def write_entry(
     temporary.mkdir()
     try:
         decode_all(temporary, pairs, size, channels)
-        (temporary / "entry.json").write_text(json.dumps(describe(temporary, digest)))
+        (temporary / "entry.json").write_text(json.dumps(describe_entry(temporary, digest)))
         shutil.rmtree(entry, ignore_errors=True)
         temporary.rename(entry)
     finally:
@@ -160,3 +179,54 @@ def expect_space(folder: Path, needed: int) -> None:
             f"{folder.parent}: the cache needs {needed >> 20} MiB, found {free >> 20} MiB free; "
             "PIX2PIX_ILM_CACHE can name another folder"
         )
+
+
+def content_hash(pairs: Sequence[Pair], hash_cache: Path) -> str:
+    """Return SHA-256 over the names and contents of all files, in order.
+
+    Args:
+        pairs: whose files.
+        hash_cache: folder that keeps hashes, under the fingerprint of the files that they are of.
+            Files are read again as soon as one of them was changed, moved or replaced.
+
+    Raises:
+        UserError: some files cannot be read (the message lists them).
+    """
+    fingerprint = stat_fingerprint(pairs)
+    known = hash_cache / f"{fingerprint}.digest"
+    with suppress(OSError):
+        return known.read_text()
+    digest = read_and_hash(pairs)
+    if fingerprint and fingerprint == stat_fingerprint(pairs):
+        with suppress(UserError):  # a full disk: they are read again next time
+            write_atomically(known, lambda file: file.write(digest.encode()))
+    return digest
+
+
+def stat_fingerprint(pairs: Sequence[Pair]) -> str:
+    """Return SHA-256 over the place, size and times of all files, in order.
+
+    Empty if a file is missing, or was changed so lately that another change could go unnoticed.
+    """
+    fingerprint, settled = hashlib.sha256(), time.time_ns() - SETTLED
+    for pair in pairs:
+        for path in pair.files:
+            try:
+                stat = path.stat()
+            except OSError:
+                return ""
+            if max(stat.st_mtime_ns, stat.st_ctime_ns) > settled:
+                return ""
+            facts = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            fingerprint.update(os.fsencode(f"{pair.name}\0{facts}\0"))
+    return fingerprint.hexdigest()
+
+
+def read_and_hash(pairs: Sequence[Pair]) -> str:
+    """Return the content hash of what is in the files now."""
+
+    def hash_pair(pair: Pair) -> bytes:
+        contents = b"".join(hashlib.sha256(read_bytes(path)).digest() for path in pair.files)
+        return os.fsencode(pair.name) + b"\0" + contents
+
+    return hashlib.sha256(b"".join(all_or_listing(hash_pair, pairs))).hexdigest()

@@ -1,6 +1,7 @@
 """What a folder of image pairs holds, what is left out of it, and every problem in it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from pix2pix_ilm.data.facades import MANIFEST, manifest
@@ -33,15 +34,11 @@ def check_folder(root: Path) -> str:
         except UserError as error:
             problems.append(str(error))
             continue
-        folders = split_folders(root, split) or split_folders(root, UNSPLIT) or (root,)
         results = list(in_parallel(inspect, pairs))
         sizes = Counter(result for result in results if isinstance(result, tuple))
         bad = [result for result in results if isinstance(result, str)]
-        halves = "" if len(folders) > 1 else "halves of "
-        lines.append(
-            f"{split}: {sum(sizes.values())} good pairs ({name_folders(root, folders)}, "
-            f"{halves}{describe_sizes(sizes)})"
-        )
+        good = sum(sizes.values())
+        lines.append(f"{split}: {good} good pairs ({describe_pair(root, split, sizes)})")
         if bad:
             problems.append(listing(f"{split}: these images cannot be used", bad))
     if lines and (others := left_out(root)):
@@ -49,17 +46,33 @@ def check_folder(root: Path) -> str:
     if problems:
         raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
     if manifest(root) == MANIFEST:
-        lines.append("this is CMP Facades as pix2pix distributes it, intact; use --direction BtoA")
+        lines.append("this is CMP Facades as pix2pix distributes it, intact; its direction is BtoA")
     return "\n".join(lines)
 
 
+def describe_training(root: Path, split: str, val_split: str, pairs: Sequence[Pair]) -> str:
+    """Say in one line what is trained on: pairs, what is taken for one, what is left out."""
+    first = inspect(pairs[0])
+    sizes = Counter([first] if isinstance(first, tuple) else [])
+    kind = describe_pair(root, split.partition("[")[0], sizes)
+    others = describe_left_out(left_out(root, split, val_split), root)
+    return f"{root}: {len(pairs)} pairs ({kind})" + (f"; {others}" if others else "")
+
+
 def inspect(pair: Pair) -> tuple[int, int] | str:
-    """Width and height of the pair's images, or what is wrong with it."""
+    """Return width and height of the pair's images, or what is wrong with it."""
     try:
         height, width, _ = pair.read()[0].shape
     except UserError as error:
         return str(error)
     return width, height
+
+
+def describe_pair(root: Path, split: str, sizes: Counter[tuple[int, int]]) -> str:
+    """Say what is taken for a pair: "side by side in train, halves of 32x64"."""
+    folders = split_folders(root, split) or split_folders(root, UNSPLIT) or (root,)
+    halves = "" if len(folders) > 1 else "halves of "
+    return f"{name_folders(root, folders)}, {halves}{describe_sizes(sizes)}"
 
 
 def describe_sizes(sizes: Counter[tuple[int, int]]) -> str:

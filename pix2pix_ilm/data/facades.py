@@ -116,7 +116,7 @@ def fetch_rest(client: "httpx.Client", url: str, target: Path) -> None:
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack and verify the archive beside ``folder``, then rename the result into place."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".tmp") as temporary:
         try:
             with open_archive(archive) as file, tarfile.open(fileobj=file) as tar:
                 tar.extractall(temporary, filter="data")  # refuses paths that lead outside

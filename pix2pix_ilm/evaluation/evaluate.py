@@ -1,19 +1,21 @@
 """One evaluation: models and images in, everything that a report shows out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
 
+from pix2pix_ilm.checkpoints import ModelConfig, read_model_config
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.baselines import baselines
-from pix2pix_ilm.evaluation.metrics import LpipsNet
 from pix2pix_ilm.evaluation.scores import (
     Image,
     Metric,
@@ -21,13 +23,22 @@ from pix2pix_ilm.evaluation.scores import (
     Scorer,
     Scores,
     as_rgb,
+    configuration_label,
+    refuse_small,
     table_metrics,
 )
 from pix2pix_ilm.evaluation.statistics import Summary, summarize
-from pix2pix_ilm.training.runs import ModelConfig, read_model_config
+from pix2pix_ilm.metrics.perceptual import LpipsNet
 
 PAPER_SPLIT = ("train[:200]", "train[200:400]")
 """What the ILM Norm paper trained on, and what it evaluated on."""
+COMMON = {
+    "image size": attrgetter("image_size"),
+    "direction": attrgetter("direction"),
+    "number of label channels": attrgetter("generator.in_channels"),
+    "number of photo channels": attrgetter("generator.out_channels"),
+}
+"""What checkpoints must share to be evaluated on the same images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,23 +86,29 @@ def evaluate_checkpoints(
     """Translate and score a split with every checkpoint.
 
     Args:
-        checkpoints: folders of trained models; those that share their norms are taken for seeds
-            of one configuration.
+        checkpoints: folders of trained models; those whose configurations differ in nothing but
+            the seed are taken for seeds of one configuration.
         data: a folder of pairs, "facades" or "synthetic".
         split: a split or a slice of one.
         scorer: metrics, sampling and device.
         baselines_from: split whose photos baselines are fitted on; unset: no baselines.
 
     Raises:
-        UserError: something is no checkpoint, checkpoints do not fit one another, or the data set
-            or the split is missing.
+        UserError: something is no checkpoint, checkpoints do not fit one another or their images
+            are too small for a metric, or the data set or the split is missing.
     """
     if len(set(checkpoints)) < len(checkpoints):
         raise UserError("evaluate: a checkpoint was given twice")
-    described = common_config({folder: read_model_config(folder) for folder in checkpoints})
+    configs = {folder: read_model_config(folder) for folder in checkpoints}
+    described = common_config(configs)
+    size = described.image_size
+    refuse_small(scorer.columns, checkpoints[0], size, size)
     root = data_folder(data, described.image_size)
     pairs = read_split(root, split, described)
-    results = [scorer.checkpoint(folder, pairs) for folder in checkpoints]
+    results = []
+    for folder, configuration in distinct_labels(configs).items():
+        scores, images = scorer.checkpoint(folder, pairs)
+        results.append((replace(scores, configuration=configuration), images))
     if baselines_from:
         fitted = baselines(read_split(root, baselines_from, described))
         results += [scorer.baseline(name, predict, pairs) for name, predict in fitted.items()]
@@ -151,13 +168,43 @@ def common_config(described: Mapping[Path, ModelConfig]) -> ModelConfig:
     """What all checkpoints agree on; UserError where they cannot be compared."""
     (first, expected), *others = described.items()
     for folder, found in others:
-        for what in ("image_size", "direction"):
-            if getattr(found, what) != getattr(expected, what):
+        for what, value in COMMON.items():
+            if value(found) != value(expected):
                 raise UserError(
-                    f"{folder}: its {what.replace('_', ' ')} is {getattr(found, what)}, that of "
-                    f"{first} is {getattr(expected, what)}; evaluate them apart"
+                    f"{folder}: its {what} is {value(found)}, that of {first} is "
+                    f"{value(expected)}; evaluate them apart"
                 )
     return expected
+
+
+def distinct_labels(described: Mapping[Path, ModelConfig]) -> dict[Path, str]:
+    """A label of each checkpoint's configuration: equal where only seeds and steps differ.
+
+    Where norms alone do not tell configurations apart, whatever does is added, such as "ngf 32".
+    """
+    labels = {folder: configuration_label(one) for folder, one in described.items()}
+    details = {folder: architecture(one) for folder, one in described.items()}
+    distinct = {}
+    for folder, label in labels.items():
+        alike = [details[other] for other in details if labels[other] == label]
+        telling = [
+            f"{name} {value}"
+            for name, value in details[folder].items()
+            if any(other[name] != value for other in alike)
+        ]
+        distinct[folder] = ", ".join([label, *telling])
+    return distinct
+
+
+def architecture(described: ModelConfig) -> dict[str, Any]:
+    """What defines a configuration beside its norms and what all checkpoints have in common."""
+    settings: dict[str, Any] = asdict(described.generator)
+    settings |= settings.pop("norm_options")
+    settings |= {
+        "depth": described.generator.num_downs,
+        "data": Path(described.data).name or described.data,
+    }
+    return {name.replace("_", " "): value for name, value in settings.items()}
 
 
 def read_split(root: Path, split: str, described: ModelConfig) -> PairedImages:

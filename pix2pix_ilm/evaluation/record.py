@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pix2pix_ilm.checkpoints import METRICS_FILE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval
-from pix2pix_ilm.training.runs import read_json, write_json
-
-METRICS_FILE = "metrics.json"
+from pix2pix_ilm.files import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class RecordedMetrics:
     """What ``metrics.json`` says of a checkpoint."""
 
     protocol: dict[str, str | int | bool]
@@ -28,7 +27,7 @@ def record_metrics(evaluation: Evaluation) -> None:
     for scores in evaluation.scores:
         if scores.baseline:
             continue
-        record = Record(
+        record = RecordedMetrics(
             protocol=dict(evaluation.protocol),
             step=scores.step,
             metrics={name: bootstrap_interval(of) for name, of in scores.values.items()},
@@ -36,10 +35,10 @@ def record_metrics(evaluation: Evaluation) -> None:
         write_json(Path(scores.name) / METRICS_FILE, record)
 
 
-def read_metrics(folder: Path, step: int | None) -> Record | None:
+def read_metrics(folder: Path, step: int | None) -> RecordedMetrics | None:
     """A checkpoint's metrics; None if there are none, or of other weights than it holds now."""
     try:
-        record = read_json(folder / METRICS_FILE, Record)
+        record = read_json(folder / METRICS_FILE, RecordedMetrics)
     except UserError:
         return None
     return record if record.step == step else None

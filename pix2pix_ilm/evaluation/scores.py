@@ -14,13 +14,13 @@ from accelerate.utils import gather_object
 from jaxtyping import Float64, UInt8
 from torch import Tensor
 
+from pix2pix_ilm import metrics
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.images import to_uint8, to_unit
 from pix2pix_ilm.data.pairs import pairs_in
-from pix2pix_ilm.evaluation import metrics
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.training.runs import ModelConfig, load_generator
-from pix2pix_ilm.training.seeds import derive_seed
 
 DIVERSITY = "diversity"
 CPU = torch.device("cpu")
@@ -37,6 +37,8 @@ class Metric:
     higher_is_better: bool
     digits: int
     measure: Callable[[Tensor, Tensor], Tensor]
+    smallest: int = metrics.SSIM_WINDOW
+    """Pixels that an image must at least have in height and in width."""
 
 
 def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
@@ -50,10 +52,24 @@ def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
         ("psnr", "PSNR (dB)", True, 2, metrics.psnr),
         ("l1", "L1", False, 2, metrics.l1),
     ]
+    smallest = {"lpips": {"smallest": metrics.LPIPS_SMALLEST}}
     return [
-        Metric(name=name, label=label, higher_is_better=higher, digits=digits, measure=measure)
+        Metric(
+            name=name, label=label, higher_is_better=higher, digits=digits, measure=measure,
+            **smallest.get(name, {}),
+        )
         for name, label, higher, digits, measure in columns
-    ]
+    ]  # fmt: skip
+
+
+def refuse_small(columns: Sequence[Metric], where: Path, height: int, width: int) -> None:
+    """UserError if a metric cannot measure images of this size: where they are, what it needs."""
+    neediest = max(columns, key=lambda metric: metric.smallest)
+    if min(height, width) < neediest.smallest:
+        raise UserError(
+            f"{where}: {neediest.label} needs images of at least {neediest.smallest}x"
+            f"{neediest.smallest} pixels, found {width}x{height}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,25 +127,12 @@ def translate(
     batch_size: int,
 ) -> Iterator[UInt8[Tensor, "samples b h w 3"]]:
     """Outputs of consecutive batches; the same whatever the batch size or the processes are."""
-    generator = generator.to(device).eval()
-    generator.set_dropout(sampling.dropout)
-    for start in range(0, len(labels), batch_size):
-        batch = to_unit(labels[start : start + batch_size].to(device))
-        yield torch.stack([draw(generator, batch, sampling, s) for s in range(sampling.samples)])
-
-
-@torch.inference_mode()
-def draw(
-    generator: UNetGenerator, label: Tensor, sampling: Sampling, sample: int
-) -> UInt8[Tensor, "b h w 3"]:
-    """One output per label map; dropout masks depend on the seed and the sample's number."""
-    if not sampling.dropout:
-        return as_rgb(to_uint8(generator(label)))
-    outputs = []
-    for one in label.split(1):
-        torch.manual_seed(derive_seed(sampling.seed, sample))
-        outputs.append(generator(one))
-    return as_rgb(to_uint8(torch.cat(outputs)))
+    generator = generator.to(device)
+    samples = range(sampling.samples) if sampling.dropout else [None]
+    for start in range(0, len(labels), batch_size):  # of nothing, ``split`` makes one batch
+        batch = labels[start : start + batch_size]
+        photos = [generate(generator, batch, sample=s, seed=sampling.seed) for s in samples]
+        yield torch.stack([as_rgb(images) for images in photos])
 
 
 def as_rgb(images: UInt8[Tensor, "b h w c"]) -> UInt8[Tensor, "b h w 3"]:
@@ -146,7 +149,7 @@ def measure(
         metric.name: torch.stack([metric.measure(images, targets) for images in outputs])
         for metric in columns
     }
-    return {name: values.double().mean(dim=0).cpu() for name, values in measured.items()}
+    return {name: values.cpu().double().mean(dim=0) for name, values in measured.items()}
 
 
 def diversity(
@@ -155,7 +158,7 @@ def diversity(
     """Mean LPIPS between all pairs of an image's samples: how much dropout changes the photo."""
     pairs = combinations(outputs, 2)
     distances = torch.stack([metrics.lpips(one, other, net) for one, other in pairs])
-    return distances.double().mean(dim=0).cpu()
+    return distances.cpu().double().mean(dim=0)  # Apple's GPUs have no float64
 
 
 Image = UInt8[np.ndarray, "_ _ 3"]  # each of its own size
@@ -204,7 +207,7 @@ class Scorer:
     ) -> tuple[Scores, list[Image]]:
         """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
         mine = share(len(pairs))
-        batches = as_rgb(pairs.label[mine]).split(self.batch_size)
+        batches = in_batches(as_rgb(pairs.label[mine]), self.batch_size)
         values, images = self.against((predict(batch)[None] for batch in batches), pairs, mine)
         scores = Scores(
             name=name, configuration=name, images=pairs.names, values=values, baseline=True
@@ -215,7 +218,7 @@ class Scorer:
         self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int]
     ) -> tuple[dict[str, tuple[float, ...]], list[Image]]:
         """Values and first samples of consecutive batches of this process's images."""
-        targets = as_rgb(pairs.photo[mine]).split(self.batch_size)
+        targets = in_batches(as_rgb(pairs.photo[mine]), self.batch_size)
         batches = zip(outputs, targets, strict=True)
         return gather(mine, [self.batch(*batch) for batch in batches])
 
@@ -223,13 +226,16 @@ class Scorer:
         """Score images that any program made, matched to their targets by file name.
 
         Raises:
-            UserError: images without a partner, of unequal sizes, or unreadable.
+            UserError: images without a partner, of unequal sizes, too small for a metric, or
+                unreadable.
         """
         pairs = pairs_in((outputs, targets))
         mine = share(len(pairs))
-        read = (pairs[i].read() for i in mine)
-        batches = ([torch.from_numpy(image)[None] for image in pair] for pair in read)
-        scored = [self.batch(output[None], target) for output, target in batches]
+        scored = []
+        for pair in (pairs[i] for i in mine):
+            output, target = (torch.from_numpy(image)[None] for image in pair.read())
+            refuse_small(self.columns, pair.files[0], *output.shape[1:3])
+            scored.append(self.batch(output[None], target))
         values, images = gather(mine, scored)
         names = tuple(pair.name for pair in pairs)
         scores = Scores(name=str(outputs), configuration=outputs.name, images=names, values=values)
@@ -246,8 +252,13 @@ class Scorer:
         return list(outputs[0].cpu().numpy()), values
 
 
+def in_batches(images: UInt8[Tensor, "n h w c"], size: int) -> Iterator[Tensor]:
+    """Consecutive batches; none of no images, of which ``Tensor.split`` makes an empty one."""
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
 def share(count: int) -> list[int]:
-    """Which images this process scores."""
+    """Which images this process scores: none where there are more processes than images."""
     state = PartialState()
     return list(range(state.process_index, count, state.num_processes))
 

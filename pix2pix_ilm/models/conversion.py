@@ -15,14 +15,14 @@ from torchvision.models.convnext import LayerNorm2d
 from torchvision.ops import FrozenBatchNorm2d
 
 from pix2pix_ilm.models.conversion_report import ChangedLayer, Conversion, LeftLayer
-from pix2pix_ilm.models.norms import Activation, ILMNorm2d, Standardization
+from pix2pix_ilm.models.norms import Activation, GroupNorm, ILMNorm2d, Standardization
 
 Select = str | Callable[[str, nn.Module], bool]
 Layers = Mapping[nn.Module, Sequence[str]]
 """Layers with every name that the network has for each."""
 
-# These very types: a subclass may compute something else.
-CONVERTIBLE = (nn.InstanceNorm2d, nn.GroupNorm, LayerNorm2d, nn.BatchNorm2d)
+# These very types: a subclass may compute something else. (The second GroupNorm is our own.)
+CONVERTIBLE = (nn.InstanceNorm2d, nn.GroupNorm, GroupNorm, LayerNorm2d, nn.BatchNorm2d)
 REPORTED = (
     *CONVERTIBLE,
     *(nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm3d),
@@ -66,9 +66,10 @@ def convert_norms(
             (``fnmatch``, case-sensitive), or a function of name and layer. All without it.
         example: an input for a trial run, a tuple for several. With it, layers that receive nothing
             but 1x1 maps are known, and left: under instance standardisation such a map is erased.
-            So are layers that receive anything but (B, C, H, W). Layers that the trial does not
-            reach are converted. A copy of the module runs, in evaluation mode, without gradients:
-            weights, buffers, mode and random state stay as they are.
+            So are layers that receive anything but (B, C, H, W), or an InstanceNorm2d's (C, H, W).
+            Layers that the trial does not reach are converted. A copy of the module runs, in
+            evaluation mode, without gradients: weights, buffers, mode and random state stay as
+            they are.
         batch_norm: also convert BatchNorm2d, to ILM over *instance* standardisation; the running
             statistics are lost. Refused without it, as the paper is about instance-level norms.
         reduction: see ``ILMNorm2d``, also for the next three.
@@ -158,10 +159,11 @@ def reasons_in_trial(module: nn.Module, layers: Layers, example: Any) -> dict[nn
     """The layers that a trial run shows to be no place for ILM Norm."""
     reasons: dict[nn.Module, str] = {}
     for layer, shapes in shapes_seen(module, layers, example).items():
-        strange = [tuple(shape) for shape in shapes if len(shape) != 4]
+        allowed = (3, 4) if isinstance(layer, nn.InstanceNorm2d) else (4,)
+        strange = [tuple(shape) for shape in shapes if len(shape) not in allowed]
         if strange:
             reasons[layer] = f"receives {strange[0]}, not (B, C, H, W)"
-        elif all(shape[2:] == (1, 1) for shape in shapes):
+        elif all(shape[-2:] == (1, 1) for shape in shapes):
             reasons[layer] = "receives 1x1 maps"
     return reasons
 
@@ -174,12 +176,17 @@ def shapes_seen(
     """Shapes of the inputs of each layer that an example reaches, from a run of a copy."""
     seen: dict[nn.Module, set[torch.Size]] = defaultdict(set)
 
-    def record(layer: nn.Module, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen[layer].add(inputs[0].shape)
+    def record(
+        layer: nn.Module, _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]
+    ) -> None:
+        (maps,) = (*inputs, *named.values())
+        seen[layer].add(maps.shape)
 
     twin = deepcopy(module).eval()
     for layer, names in layers.items():
-        twin.get_submodule(names[0]).register_forward_pre_hook(partial(record, layer))
+        twin.get_submodule(names[0]).register_forward_pre_hook(
+            partial(record, layer), with_kwargs=True
+        )
     devices = {weight.get_device() for weight in module.parameters() if weight.is_cuda}
     with torch.no_grad(), torch.random.fork_rng(sorted(devices)):
         twin(*(example if isinstance(example, tuple) else (example,)))

@@ -124,15 +124,6 @@ class UNetGenerator(nn.Module):
     def _norm(self, width: int) -> nn.Module:
         return make_norm(self.config.norm, width, self.config.norm_options)
 
-    def set_dropout(self, on: bool) -> None:
-        """Let dropout act, or not, whatever else is in training or evaluation mode.
-
-        The original pix2pix keeps it on when it tests: then outputs vary.
-        """
-        for module in self.modules():
-            if isinstance(module, nn.Dropout):
-                module.train(on)
-
     def forward(self, label: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
         skips, x = [], label
         for down in self.encoder:

@@ -1,8 +1,10 @@
 """Means and variances of channels and of their groups, and the standardisation made with them.
 
 On a CPU, PyTorch's native group norm reads its input several times faster than ``torch.var_mean``
-and than elementwise operations do, so it serves for both there; while compiling or exporting, on
-other devices and for other memory layouts, the same arithmetic is written out.
+and than elementwise operations do, so it serves for both there; while compiling or exporting, and
+on other devices, the same arithmetic is written out. The kernel is always given maps as rows,
+(B, C, H * W): its other version, for channels_last maps, takes the variance as E[x^2] - E[x]^2,
+and loses it where the mean is large beside the deviation, as on flat maps.
 """
 
 import math
@@ -11,14 +13,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+TINY = 1e-20
+"""Added to variances: far below all that matter, and constant maps still have finite gradients."""
+
 
 def channel_moments(
     x: Float[Tensor, "b c h w"],
 ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
     """Mean and biased variance of every channel, in at least float32."""
+    dtype = precise_dtype(x)
     if uses_native_kernels(x):
-        return NativeMoments.apply(x)
-    var, mean = torch.var_mean(x.to(precise_dtype(x)), dim=(2, 3), correction=0)
+        batch, channels, height, width = x.shape
+        # The kernel's moments have the type of its weight.
+        weight = None if x.dtype == dtype else x.new_ones(channels, dtype=dtype)
+        _, mean, inverse_deviation = torch.native_group_norm(
+            x.flatten(2), weight, None, batch, channels, height * width, channels, TINY
+        )
+        return mean, inverse_deviation.pow(-2)
+    var, mean = torch.var_mean(x.to(dtype), dim=(2, 3), correction=0)
     return mean, var
 
 
@@ -37,7 +49,8 @@ def pool_moments(
     channels = mean.shape[1] // num_groups
     if channels > 1:
         means = mean.unflatten(1, (num_groups, channels))
-        between, mean = torch.var_mean(means, dim=2, correction=0)
+        mean = means.mean(dim=2)
+        between = (means - mean[:, :, None]).square().mean(dim=2)
         var = var.unflatten(1, (num_groups, channels)).mean(dim=2) + between
     return mean, var * unbiasing(channels * pixels, correction) if correction else var
 
@@ -57,22 +70,20 @@ def standardize_and_rescale(
     ``moments`` are those of x's channels, biased; mean and variance are the groups'.
     """
     batch, channels, height, width = x.shape
-    if uses_native_kernels(x):
+    if uses_native_kernels(x) and batch:
         # Each instance has its own weights: to the kernel, their channels stand side by side.
         # It divides by the biased deviation, so what unbiases it goes into eps and omega.
         factor = unbiasing(channels // num_groups * height * width, correction)
         weight = (omega / math.sqrt(factor) if correction else omega).flatten()
-        # (One image is so already; a view of it would hide a channels_last layout.)
-        side_by_side = x if batch == 1 else x.view(1, batch * channels, height, width)
         dtype = precise_dtype(x)
         rescaled = torch.group_norm(
-            side_by_side,
+            x.reshape(1, batch * channels, height * width),
             batch * num_groups,
             weight.to(dtype),
             beta.flatten().to(dtype),
             eps / factor,
         )
-        return rescaled if batch == 1 else rescaled.view(x.shape)
+        return rescaled.view(x.shape)
     mean, var = pool_moments(*moments, num_groups, height * width, correction)
     scale = omega * repeat_to(channels, (var + eps).rsqrt())
     shift = beta - repeat_to(channels, mean) * scale
@@ -80,39 +91,9 @@ def standardize_and_rescale(
     return rescaled.to(x.dtype)
 
 
-class NativeMoments(torch.autograd.Function):
-    """``channel_moments`` out of PyTorch's native group norm, whose own are not differentiable."""
-
-    @staticmethod
-    def forward(x: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
-        batch, channels, height, width = x.shape
-        dtype = precise_dtype(x)  # that of a weight is the moments', too
-        weight = None if x.dtype == dtype else x.new_ones(channels, dtype=dtype)
-        _, mean, deviation = torch.native_group_norm(
-            x, weight, None, batch, channels, height * width, channels, 0.0
-        )
-        return mean, deviation.pow(-2)  # it gives 1 / sqrt(var)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001 (as PyTorch calls it)
-        ctx.save_for_backward(*inputs, output[0])
-
-    @staticmethod
-    def backward(ctx, *grad_outputs: Tensor) -> Tensor:  # noqa: ANN001
-        mean_grad, var_grad = grad_outputs
-        x, mean = ctx.saved_tensors
-        pixels = x.shape[2] * x.shape[3]
-        slope = var_grad * (2 / pixels)
-        offset = mean_grad / pixels - slope * mean
-        wide = x.to(slope.dtype)
-        return torch.addcmul(offset[:, :, None, None], wide, slope[:, :, None, None]).to(x.dtype)
-
-
 def uses_native_kernels(x: Tensor) -> bool:
     """Whether PyTorch's native group norm is what to compute with."""
-    one_image = x.shape[0] == 1 and x.is_contiguous(memory_format=torch.channels_last)
-    supported = x.device.type == "cpu" and (x.is_contiguous() or one_image)
-    return supported and not torch.compiler.is_compiling()
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def precise_dtype(x: Tensor) -> torch.dtype:

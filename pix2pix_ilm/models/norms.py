@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from pix2pix_ilm.models.moments import (
     pool_moments,
     repeat_to,
     standardize_and_rescale,
+    uses_native_kernels,
 )
 
 Standardization = Literal["instance", "group", "layer"]
@@ -41,9 +43,9 @@ class ILMNorm2d(nn.Module):
 
     An auto-encoder reads the mean and variance of every key group of consecutive channels, and
     predicts from them, per instance, what is added to the learned rescaling parameters.
-    Maps any (B, C, H, W) to the same shape and dtype; statistics are at least float32. A 1x1 map
-    has no variance under instance standardisation, yet its mean reaches the output through the
-    predicted bias.
+    Maps any (B, C, H, W), or one (C, H, W), to the same shape and dtype; statistics and the
+    auto-encoder are at least float32. A 1x1 map has no variance under instance standardisation, yet
+    its mean reaches the output through the predicted bias.
 
     Args:
         num_channels: C.
@@ -100,27 +102,40 @@ class ILMNorm2d(nn.Module):
         self.mean_decoder = nn.Linear(embedding, num_keys, bias=False)  # W2
         self.var_decoder = nn.Linear(embedding, num_keys, bias=False)  # W3
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, input: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
+        if input.dim() == 3:
+            return self(input[None])[0]
         # Tensors without storage have no autocast of their own to switch off.
-        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
-            moments = channel_moments(x)
+        with torch.autocast("cpu" if input.is_meta else input.device.type, enabled=False):
+            moments = channel_moments(input)
             num_keys = self.num_channels // self.key_group_size
-            pixels = x.shape[2] * x.shape[3]
+            pixels = input.shape[2] * input.shape[3]
             keys = pool_moments(*moments, num_keys, pixels, self.correction)
             omega, beta = self.rescaling(*keys)
             return standardize_and_rescale(
-                x, moments, self.num_groups, omega, beta, eps=self.eps, correction=self.correction
+                input,
+                moments,
+                self.num_groups,
+                omega,
+                beta,
+                eps=self.eps,
+                correction=self.correction,
             )
 
     def rescaling(
         self, key_mean: Float[Tensor, "b n"], key_var: Float[Tensor, "b n"]
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
         """The rescaling parameters (omega, beta) of each instance from its key features."""
-        dtype = self.encoder.weight.dtype
+        # A variance may exceed float16's largest number, 65504.
+        dtype = torch.promote_types(key_mean.dtype, self.encoder.weight.dtype)
+        encoder, mean_decoder, var_decoder = (
+            linear.weight.to(dtype)
+            for linear in (self.encoder, self.mean_decoder, self.var_decoder)
+        )
         keys = torch.stack((key_mean, key_var)).to(dtype)
-        mean_embedding, var_embedding = torch.relu(self.encoder(keys))  # eq. (4)
-        mean_decoded = self.mean_activation(self.mean_decoder(mean_embedding))  # eq. (5)
-        var_decoded = self.var_activation(self.var_decoder(var_embedding))
+        mean_embedding, var_embedding = torch.relu(F.linear(keys, encoder))  # eq. (4)
+        mean_decoded = self.mean_activation(F.linear(mean_embedding, mean_decoder))  # eq. (5)
+        var_decoded = self.var_activation(F.linear(var_embedding, var_decoder))
         omega = repeat_to(self.num_channels, var_decoded) + self.weight  # eq. (6)
         beta = repeat_to(self.num_channels, mean_decoded) + self.bias
         return omega, beta
@@ -130,6 +145,15 @@ class ILMNorm2d(nn.Module):
             f"{self.num_channels}, standardization={self.standardization!r}, "
             f"num_groups={self.num_groups}, key_group_size={self.key_group_size}, eps={self.eps}"
         )
+
+
+class GroupNorm(nn.GroupNorm):
+    """``nn.GroupNorm`` that is as exact, on a CPU, for channels_last maps as for any others."""
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if uses_native_kernels(input):
+            return super().forward(input.flatten(2)).view(input.shape)
+        return super().forward(input)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +178,7 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
     """Build a normalisation layer by its short name.
 
     Instance and layer normalisation are the limits of group normalisation (as many groups as
-    channels, and one), so all three are ``nn.GroupNorm``, whose native kernel is the fastest.
+    channels, and one), so all three are ``GroupNorm``, whose native kernel is the fastest.
 
     Args:
         name: none, bn, in, gn, ln, or ilm-in, ilm-gn, ilm-ln for their ILM versions.
@@ -183,7 +207,7 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
             var_activation=ACTIVATIONS[options.var_activation],
         )
     groups = group_count(standardization, num_channels, options.num_groups)
-    return nn.GroupNorm(groups, num_channels, affine=options.affine)
+    return GroupNorm(groups, num_channels, affine=options.affine)
 
 
 def group_count(standardization: Standardization, num_channels: int, num_groups: int) -> int:

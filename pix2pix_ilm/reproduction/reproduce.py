@@ -1,14 +1,14 @@
 """The whole study: train what is missing, evaluate all, write the report."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pix2pix_ilm.checkpoints import load_generator
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import to_unit
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import (
     Evaluation,
@@ -19,6 +19,8 @@ from pix2pix_ilm.evaluation.evaluate import (
 from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
 from pix2pix_ilm.evaluation.scores import Sampling, norm_label
+from pix2pix_ilm.files import write_json
+from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
 from pix2pix_ilm.reproduction.study import (
     CONFIGURATIONS,
@@ -29,7 +31,8 @@ from pix2pix_ilm.reproduction.study import (
     train_all,
 )
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.runs import METRICS, load_generator, write_json
+from pix2pix_ilm.training.progress import read_losses
+from pix2pix_ilm.training.run_folder import METRICS
 
 BATCH_SIZE = 8  # images at once while evaluating
 
@@ -79,16 +82,16 @@ def report(evaluation: Evaluation, study: Study, folder: Path, seeds: int) -> No
         ]
         for norms in CONFIGURATIONS
     }
-    logged = {name: [read_losses(run) for run in runs] for name, runs in folders.items()}
+    logged = {name: [losses_of(run) for run in runs] for name, runs in folders.items()}
     plots.save(plots.losses(logged), out / "plots" / "losses.png")
     write_norm_statistics(folders, str(evaluation.protocol["split"]), study.config.data, out)
 
 
-def read_losses(folder: Path) -> plots.Losses:
-    """Read the steps and losses, (n,) each, that a run logged."""
-    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+def losses_of(folder: Path) -> plots.Losses:
+    """Return the steps and losses, (n,) each, that a run logged."""
+    rows = [row for _, row in read_losses(folder / METRICS)]
     return {
-        name: np.array([row[name] for row in rows], np.float64)
+        name: np.array([getattr(row, name) for row in rows], np.float64)
         for name in ("step", *plots.LOSS_TITLES)
     }
 
@@ -107,7 +110,8 @@ def write_norm_statistics(folders: dict[str, list[Path]], split: str, data: str,
     for name, (first, *_) in folders.items():
         generator, config = load_generator(first)
         pairs = read_split(data_folder(data, config.image_size), split, config)
-        found[name] = layer_statistics(generator, map(to_unit, pairs.label.split(1)))
+        with flushed_denormals():
+            found[name] = layer_statistics(generator, map(to_unit, pairs.label.split(1)))
         if found[name]:
             file = f"norm-statistics-{config.generator.norm}-{config.discriminator_norm}.png"
             title = f"ILM layers of the generator, {name}, {len(pairs)} images"

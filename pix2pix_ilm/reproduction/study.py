@@ -5,22 +5,20 @@ folders each time, so a study goes on wherever it was stopped, and several proce
 the same study share its trainings: each takes one that nobody holds.
 """
 
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm import checkpoints, files
+from pix2pix_ilm.errors import LockedError, UserError
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.progress import read_losses
 
 CONFIGURATIONS: tuple[tuple[NormName, NormName], ...] = (
     ("in", "in"),
@@ -69,16 +67,16 @@ def open_study(config: TrainConfig, folder: Path) -> Study:
     """
     study = Study(config=replace(config, name=None, checkpoints=folder, seed=0))
     if (folder / STUDY).exists():
-        started = runs.read_json(folder / STUDY, Study)
+        started = files.read_json(folder / STUDY, Study)
         if started != study:
             changed = ", ".join(differences(asdict(started.config), asdict(study.config)))
             raise UserError(
                 f"{folder}: holds a study with other settings ({changed}); go on with those, or "
-                "choose another --out"
+                "choose another folder"
             )
     else:
         make_folder(folder)
-        runs.write_json(folder / STUDY, study)
+        files.write_json(folder / STUDY, study)
     return study
 
 
@@ -110,13 +108,13 @@ class Progress:
 def progress(config: TrainConfig) -> Progress:
     """How far a training of the study is, from its folder."""
     folder = config.checkpoints / config.run_name
-    if not (folder / runs.RUN).exists():
+    if not (folder / run_folder.RUN).exists():
         return Progress()
-    record = runs.open_run(folder)
+    record = run_folder.open_run(folder)
     steps_per_epoch = len(record.train) // (record.config.batch_size * record.processes)
-    saved = (folder / runs.MODEL_CONFIG).exists()
+    saved = (folder / checkpoints.MODEL_CONFIG).exists()
     return Progress(
-        done=(runs.read_model_config(folder).step or 0) if saved else 0,
+        done=(checkpoints.read_model_config(folder).step or 0) if saved else 0,
         total=record.config.epochs * steps_per_epoch,
         seconds_per_step=seconds_per_step(folder, record.config.batch_size),
     )
@@ -124,11 +122,7 @@ def progress(config: TrainConfig) -> Progress:
 
 def seconds_per_step(folder: Path, batch_size: int) -> float | None:
     """Median time of a step, of those that were logged; None if there are none."""
-    try:
-        lines = (folder / runs.METRICS).read_text().splitlines()
-    except OSError:
-        return None
-    speeds = [json.loads(line)["images_per_s"] for line in lines if line.endswith("}")]
+    speeds = [row.images_per_s for _, row in read_losses(folder / run_folder.METRICS)]
     return batch_size / statistics.median(speeds) if speeds else None
 
 
@@ -156,36 +150,21 @@ def train_all(trainings: Sequence[TrainConfig], say: Say) -> bool:
         Interrupted: after a signal; what was done is saved.
     """
     for number, config in enumerate(trainings, start=1):
-        with sole_owner(config) as mine:
-            if not mine:
-                say(f"[{number}/{len(trainings)}] {config.run_name}: another process is at it")
-            elif not progress(config).finished:
-                left = time_left([progress(one) for one in trainings])
-                say(f"[{number}/{len(trainings)}] {config.run_name} (time left for all: {left})")
-                train_or_resume(config)
+        if progress(config).finished:
+            continue
+        title = f"[{number}/{len(trainings)}] {config.run_name}"
+        left = time_left([progress(one) for one in trainings])
+        say(f"{title} (time left for all: {left})")
+        try:
+            train_or_resume(config)
+        except LockedError:
+            say(f"{title}: another process is at it")
     return all(progress(config).finished for config in trainings)
-
-
-@contextmanager
-def sole_owner(config: TrainConfig) -> Iterator[bool]:
-    """Hold a training's lock; False if another process does. The system frees it after a crash."""
-    lock = FileLock(config.checkpoints / f".{config.run_name}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 def train_or_resume(config: TrainConfig) -> None:
     folder = config.checkpoints / config.run_name
-    if (folder / runs.RUN).exists():
+    if (folder / run_folder.RUN).exists():
         loop.resume(folder)
     else:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # a start that was cut short
         loop.train(config)

@@ -19,12 +19,13 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, load_generator
 from pix2pix_ilm.data.images import as_array, to_unit
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
+from pix2pix_ilm.inference import infer
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.training.runs import MODEL_CONFIG, load_generator
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -203,7 +204,6 @@ def onnx_runner(content: bytes) -> Run:
     return lambda label: torch.from_numpy(session.run([OUTPUT], {INPUT: label.numpy()})[0])
 
 
-@torch.inference_mode()
 def compare(
     generator: UNetGenerator, run: Run, sizes: Iterable[tuple[int, int]], tolerance: float
 ) -> Differences:
@@ -214,7 +214,7 @@ def compare(
             (random, random_labels(generator.config.in_channels, height, width)),
             (drawn, drawn_labels(generator.config.in_channels, height, width)),
         ):
-            found.append((run(labels) - generator(labels)).abs().max())
+            found.append((run(labels) - infer(generator, labels)).abs().max())
     # torch's maximum of differences is NaN where one is, Python's may hide it.
     return Differences(
         random=torch.stack(random).max().item(),

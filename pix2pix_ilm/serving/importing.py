@@ -5,24 +5,22 @@ blocks nested into one another, so that a tensor's name tells its level and its 
 ``model.model.1.model.3.model.5.weight`` is the transposed convolution of the third level.
 """
 
-import pickle
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pix2pix_ilm.checkpoints import ModelConfig, check_weights, read_saved, save_generator
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import make_folder
+from pix2pix_ilm.files import filling_folder
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName, NormOptions
-from pix2pix_ilm.training.runs import ModelConfig, write_generator
 
 WRAPPERS = ("module", "_orig_mod")  # DataParallel, torch.compile
 OUTERMOST, SECOND = "model.model", "model.model.1.model"
@@ -56,14 +54,13 @@ def import_generator(
         UserError: the file is none of the port's U-Nets (the message names the first tensor that
             does not fit), cannot be read without running code in it, or ``out`` is not empty.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is not empty; choose a new folder")
     try:
         tensors = unwrapped(read_tensors(source))
         config = infer_config(tensors)
         check_tensors(tensors, config)
         if batch_statistics:
             config = with_image_statistics(config)
+        weights = weights_for(config, tensors)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
 
@@ -74,7 +71,8 @@ def import_generator(
         data=f"imported from {source.name}",
         step=None,  # the file does not say how many
     )
-    write_checkpoint(out, weights_for(config, tensors), described)
+    with filling_folder(out) as folder:
+        save_generator(folder, weights, described)
     return described
 
 
@@ -85,17 +83,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.exists():
         raise UserError("no such file; expected a generator's weights, such as latest_net_G.pth")
     try:
-        if path.suffix.lower() == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            "cannot be read (damaged, or more than plain weights: code in it would have to run)"
-        ) from None
-    except Exception as error:  # a damaged file can make a reader raise nearly anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"cannot be read ({reason})") from None
+        content = load_file(path) if path.suffix.lower() == ".safetensors" else read_saved(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot be read ({str(error).splitlines()[0]})") from None
     return named_tensors(content)
 
 
@@ -237,20 +227,12 @@ def with_image_statistics(config: GeneratorConfig) -> GeneratorConfig:
 
 def weights_for(config: GeneratorConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Our generator's weights; biases that the port does without are 0."""
-    weights = {}
-    for port, (ours, like) in port_names(config).items():
-        tensor = tensors.get(port, torch.zeros((), dtype=like.dtype))
-        weights[ours] = tensor.to(like.dtype).expand(like.shape).clone()
-    return weights
-
-
-def write_checkpoint(out: Path, weights: dict[str, Tensor], described: ModelConfig) -> None:
-    """Write a checkpoint's folder under a temporary name and rename it into place."""
-    make_folder(out.parent)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
-        folder = Path(temporary) / out.name
-        folder.mkdir()
-        write_generator(folder, weights, described)
-        with suppress(FileNotFoundError):
-            out.rmdir()  # where it is there, it is empty
-        folder.rename(out)
+    named = port_names(config)
+    checked = check_weights(
+        {name: tensor for name, tensor in tensors.items() if name in named},
+        {port: like for port, (_, like) in named.items()},
+    )
+    return {
+        ours: checked.get(port, torch.zeros((), dtype=like.dtype)).expand(like.shape).clone()
+        for port, (ours, like) in named.items()
+    }

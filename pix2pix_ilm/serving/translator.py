@@ -1,22 +1,18 @@
 """Images in, images out, with a trained generator."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
-from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.inference import fast_dtype, generate
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.serving.fetch import checkpoint_folder
-from pix2pix_ilm.serving.inference import Prepared
-from pix2pix_ilm.training.runs import ModelConfig, load_generator
-from pix2pix_ilm.training.seeds import DROPOUT, derive_seed
 
 LARGEST_SIDE = 4096
 
@@ -24,15 +20,12 @@ LARGEST_SIDE = 4096
 class Translator:
     """A trained generator for images of any size.
 
-    Height and width are padded, by repeating the edge, to multiples of what the U-Net can halve,
-    and the output is cropped to the input's size.
-
     Args:
-        generator: the network.
+        generator: the network; what translates is a copy.
         config: what it was trained for.
         device: where to compute.
-        fast: compute in bfloat16 where the processor is faster at it; photos differ by little
-            more than a rounding.
+        fast: compute in bfloat16 where the processor has instructions for it; photos differ by
+            little more than a rounding.
     """
 
     def __init__(
@@ -43,8 +36,9 @@ class Translator:
         *,
         fast: bool = False,
     ) -> None:
-        self.device = torch.device(device)
-        self.prepared = Prepared(generator, self.device, fast=fast)
+        device = torch.device(device)
+        dtype = fast_dtype(device) if fast else None
+        self.generator = deepcopy(generator).to(device, dtype or torch.float32).eval()
         self.config = config
 
     @classmethod
@@ -56,12 +50,12 @@ class Translator:
         Args:
             checkpoint: its folder, or OWNER/NAME on the Hugging Face hub.
             device: where to compute.
-            fast: in bfloat16, where that is faster.
+            fast: in bfloat16, where the processor has instructions for it.
 
         Raises:
             UserError: not a checkpoint, weights that do not fit, or no such device.
         """
-        generator, config = load_generator(checkpoint_folder(checkpoint))
+        generator, config = load_generator(resolve_checkpoint(checkpoint))
         return cls(generator, config, pick_device(device), fast=fast)
 
     def __call__(
@@ -82,21 +76,19 @@ class Translator:
         Raises:
             UserError: wrong number of channels, or a side of 0 or more than 4096 pixels.
         """
-        self.prepared.generator.set_dropout(sample is not None)
-        if sample is not None:
-            torch.manual_seed(derive_seed(DROPOUT, sample))
-        return [photo for batch in batches(labels, batch_size) for photo in self._translate(batch)]
+        return [
+            photo
+            for batch in batches(labels, batch_size)
+            for photo in self._translate(batch, sample)
+        ]
 
-    @torch.inference_mode()
     def _translate(
-        self, labels: Sequence[UInt8[np.ndarray, "h w c1"]]
+        self, labels: Sequence[UInt8[np.ndarray, "h w c1"]], sample: int | None
     ) -> UInt8[np.ndarray, "b h w c2"]:
         for label in labels:
             self._check(label)
-        images = to_unit(torch.from_numpy(np.stack(labels)).to(self.device))
-        height, width = images.shape[2:]
-        output = self.prepared(pad_to_multiple(images, self.config.generator.size_multiple))
-        return to_uint8(output[:, :, :height, :width]).cpu().numpy()
+        photos = generate(self.generator, torch.from_numpy(np.stack(labels)), sample=sample)
+        return photos.cpu().numpy()
 
     def _check(self, label: np.ndarray) -> None:
         channels = self.config.generator.in_channels
@@ -122,9 +114,3 @@ def batches(labels: Sequence[np.ndarray], batch_size: int) -> Iterator[list[np.n
         batch.append(label)
     if batch:
         yield batch
-
-
-def pad_to_multiple(images: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c h2 w2"]:
-    """Repeat the right and bottom edge until height and width are multiples of ``multiple``."""
-    height, width = images.shape[2:]
-    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
 
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.devices import Device
@@ -71,7 +73,10 @@ class TrainConfig:
     precision: Precision = "fp32"
     """fp32; tf32: fp32 whose products round more on a GPU; bf16: convolutions in bfloat16 (weights
     and statistics stay fp32)."""
-    accelerate_step: StepMode = "auto"
+    # accelerate_step: its name in the run.json and study.json of version 0.1
+    step_mode: Annotated[
+        StepMode, Field(validation_alias=AliasChoices("step_mode", "accelerate_step"))
+    ] = "auto"
     """eager; compile the networks (torch.compile; needs a C++ compiler on the CPU); graph: compile
     them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
 
@@ -103,7 +108,7 @@ class TrainConfig:
         self._check_range("epochs", 1, MOST_EPOCHS)
         self._check_range("keep_every", 1)
         self._check_range("decay_epochs", 0, self.epochs)
-        for name in ("lr", "l1_weight"):
+        for name in ("lr", "l1_weight", "seed"):
             self._check_range(name, 0)
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
@@ -122,7 +127,8 @@ class TrainConfig:
     def _check_range(self, name: str, low: float, high: float = math.inf) -> None:
         value = getattr(self, name)
         if value is not None and not (low <= value <= high and math.isfinite(value)):
-            bounds = f"a finite number, at least {low}" if high == math.inf else f"{low} to {high}"
+            kind = "a finite number, " if isinstance(value, float) else ""
+            bounds = f"{kind}at least {low}" if high == math.inf else f"{low} to {high}"
             raise SettingError(name, bounds, value)
 
     @property

@@ -4,9 +4,10 @@ Every random draw of a step follows from (seed, process, step), and the order of
 (seed, epoch). So no state of a random generator is saved, and a resumed run continues exactly.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,23 +18,26 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from pix2pix_ilm.data.augment import jittered
+from pix2pix_ilm import files
+from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.images import to_uint8, to_unit, write_image
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.data.images import write_image
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder
-from pix2pix_ilm.training import runs
+from pix2pix_ilm.inference import flushed_denormals, generate
+from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
+from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.capture import CapturedStep, Compute, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, noting_signals
 from pix2pix_ilm.training.progress import Reporter
-from pix2pix_ilm.training.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training.setup import (
     build_networks,
     load_data,
     make_accelerator,
     place_optimizers,
-    step_mode,
+    resolve_step_mode,
 )
 from pix2pix_ilm.training.step import LOSS_NAMES, Networks, train_step
 
@@ -46,51 +50,96 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         UserError: bad data or settings, losses that became infinite, a full disk.
-        Interrupted: Ctrl-C or SIGTERM; the run was saved and can be resumed.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved and can be resumed.
     """
     accelerator = make_accelerator(config)
     train_pairs, val_pairs = load_data(config)
-    folder = agreed_folder(config, accelerator)
-    record = runs.RunRecord(
+    record = run_folder.RunRecord(
         config=config,
         data_digest=train_pairs.digest,
         train=list(train_pairs.names),
         val=list(val_pairs.names),
-        versions=runs.current_versions(),
+        versions=run_folder.current_versions(),
         processes=accelerator.num_processes,
     )
-    if accelerator.is_main_process:
-        runs.write_json(folder / runs.RUN, record)
-    Session(config, folder, accelerator, train_pairs, val_pairs).run()
+    with new_folder(config, accelerator) as folder:
+        if accelerator.is_main_process:
+            files.write_json(folder / run_folder.RUN, record)
+        Session(config, folder, accelerator, train_pairs, val_pairs).run()
     return folder
 
 
-def agreed_folder(config: TrainConfig, accelerator: Accelerator) -> Path:
-    """A new run's folder, made by the main process and known to all."""
-    folders = [runs.create_folder(config) if accelerator.is_main_process else config.checkpoints]
-    broadcast_object_list(folders)
-    return folders[0]
+@contextmanager
+def new_folder(config: TrainConfig, accelerator: Accelerator) -> Iterator[Path]:
+    """Give all processes a new run's folder, which the main one makes and holds the lock of."""
+    with ExitStack() as held:
+        folders = [config.checkpoints]
+        if accelerator.is_main_process:
+            folders[0], lock = run_folder.create_folder(config)
+            held.enter_context(lock)
+        broadcast_object_list(folders)
+        yield folders[0]
 
 
-def resume(folder: Path) -> Path:
+def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) -> Path:
     """Continue a run from its last save, as if it had never stopped; errors as in ``train``.
 
     With another number of processes, each sees another share of the same global batch.
+
+    Args:
+        folder: the run's.
+        data: where the training data lie now; unset: where they lay.
+        epochs: train up to this epoch instead; the learning rate of every epoch to come is that of
+            a run of so many epochs.
+
+    Raises:
+        LockedError: another process trains this run.
+        UserError: the data are not those that the run was started with.
+        SettingError: more epochs are done already.
     """
-    record = runs.open_run(folder)
+    started = run_folder.open_run(folder)
+    record = replace(started, config=moved_or_longer(started.config, data, epochs))
     accelerator = make_accelerator(record.config)
-    config = share_batch(record, accelerator.num_processes)
-    train_pairs, val_pairs = load_data(config)
-    if train_pairs.digest != record.data_digest:
-        raise UserError(
-            f"{record.config.data}: the training images are not those that {folder} was started "
-            "with; restore them, or start a new run"
-        )
-    Session(config, folder, accelerator, train_pairs, val_pairs).run()
+    with run_folder.lock_run(folder) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            run_folder.remove_leftovers(folder)
+        config = share_batch(record, accelerator.num_processes)
+        train_pairs, val_pairs = load_data(config)
+        if train_pairs.digest != record.data_digest:
+            raise UserError(
+                f"{record.config.data}: the training images are not those that {folder} was "
+                "started with (their names or contents differ); restore them, or start a new run"
+            )
+        session = Session(config, folder, accelerator, train_pairs, val_pairs)
+        check_end(session, by_flag=epochs is not None)
+        if record != started and accelerator.is_main_process:
+            files.write_json(folder / run_folder.RUN, record)
+        session.run()
     return folder
 
 
-def share_batch(record: runs.RunRecord, processes: int) -> TrainConfig:
+def moved_or_longer(config: TrainConfig, data: str | None, epochs: int | None) -> TrainConfig:
+    """Return a run's configuration with what resuming may change."""
+    return replace(
+        config,
+        data=config.data if data is None else data,
+        epochs=config.epochs if epochs is None else epochs,
+    )
+
+
+def check_end(session: "Session", *, by_flag: bool) -> None:
+    """Refuse an end that lies before the last save: of a flag, or because the save is damaged."""
+    if session.start <= session.total:
+        return
+    if not by_flag:
+        state = session.folder / run_folder.STATE
+        raise UserError(f"{state}: step: expected at most {session.total}, found {session.start}")
+    done = math.ceil(session.start / session.steps_per_epoch)
+    expected = f"at least {done}, of which step {session.start} is saved"
+    raise SettingError("epochs", expected, session.config.epochs)
+
+
+def share_batch(record: run_folder.RunRecord, processes: int) -> TrainConfig:
     """A run's configuration for this many processes, which keep its global batch.
 
     Raises:
@@ -122,8 +171,8 @@ class Session:
         self.pairs = pairs.to(accelerator.device)
         self.samples = samples.to(accelerator.device)
         self.networks = build_networks(config, accelerator)
-        self.start = self.last_save = runs.restore(folder, self.plain_networks())
-        self.mode = step_mode(config.accelerate_step, accelerator)
+        self.start = self.last_save = run_folder.restore(folder, self.plain_networks())
+        self.mode = resolve_step_mode(config.step_mode, accelerator)
         place_optimizers(self.networks, accelerator.device, graph=self.mode == "graph")
         self.global_batch = config.batch_size * accelerator.num_processes
         self.steps_per_epoch = len(pairs) // self.global_batch
@@ -138,7 +187,7 @@ class Session:
         with (
             self.reporting() as reporter,
             noting_signals() as stop,
-            flushing_denormals(),
+            flushed_denormals(),
             self.missing_others(),
         ):
             reporter.say(self.describe())
@@ -185,7 +234,7 @@ class Session:
             on_a_side_stream(self.compute),
             say,
             cuda_capture,
-            fall_back=self.config.accelerate_step == "auto",
+            fall_back=self.config.step_mode == "auto",
         )
 
     def step(self, step: int) -> Float[Tensor, "3"]:
@@ -198,11 +247,11 @@ class Session:
     def compute(self, index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
         """Cut random windows out of these pairs and update both networks on them."""
         config = self.config
-        windows = jittered(index, config.stored_size, config.image_size, config.flip)
+        crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             self.networks,
-            windows.of(self.pairs.label),
-            windows.of(self.pairs.photo),
+            crops.gather(self.pairs.label),
+            crops.gather(self.pairs.photo),
             gan_loss=config.gan_loss,
             l1_weight=config.l1_weight,
             backward=self.accelerator.backward,
@@ -257,7 +306,7 @@ class Session:
     def save(self, done: int) -> None:
         """Write the state of all networks, in the main process."""
         if self.accelerator.is_main_process:
-            runs.save(self.folder, self.plain_networks(), done, self.config)
+            run_folder.save(self.folder, self.plain_networks(), done, self.config)
         self.last_save = done
 
     def keep_generator(self, done: int) -> None:
@@ -266,26 +315,24 @@ class Session:
             folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
             make_folder(folder)
             generator = self.plain_networks().generator
-            runs.export_generator(folder, generator, done, self.config)
+            run_folder.export_generator(folder, generator, done, self.config)
 
-    @torch.no_grad()
     def draw_samples(self, done: int) -> None:
         """Write a grid of validation pairs: label maps above outputs above photos."""
         if not self.accelerator.is_main_process:
             return
-        generator = self.plain_networks().generator.eval()
-        label = to_unit(self.samples.label)
-        output = torch.cat([generator(one) for one in label.split(1)])
-        generator.train()
-        channels = max(label.shape[1], output.shape[1])
+        generator, label = self.plain_networks().generator, self.samples.label
+        assert isinstance(generator, UNetGenerator)
+        output = torch.cat([generate(generator, one) for one in label.split(1)])
+        channels = max(label.shape[3], output.shape[3])
         rows = [
-            images.expand(-1, channels, -1, -1)
-            for images in (label, output, to_unit(self.samples.photo))
+            images.permute(0, 3, 1, 2).expand(-1, channels, -1, -1)
+            for images in (label, output, self.samples.photo)
         ]
-        grid = make_grid(torch.cat(rows), nrow=len(label), padding=4, pad_value=1.0)
+        grid = make_grid(torch.cat(rows), nrow=len(label), padding=4, pad_value=255)
         folder = self.folder / "samples"
         make_folder(folder)
-        write_image(folder / f"step-{done:07d}.png", to_uint8(grid[None])[0].cpu().numpy())
+        write_image(folder / f"step-{done:07d}.png", grid.permute(1, 2, 0).cpu().numpy())
 
     def stopping(self, stop: list[int], done: int) -> bool:
         """Whether to stop here: a signal came, to any process if there are several."""
@@ -304,7 +351,7 @@ class Session:
             init_kwargs={"tensorboard": {"purge_step": self.start + 1}},
         )
         return Reporter(
-            self.folder / runs.METRICS,
+            self.folder / run_folder.METRICS,
             self.accelerator,
             start=self.start,
             total=self.total,
@@ -335,13 +382,3 @@ class Session:
             generator=unwrap(networks.generator),
             discriminator=unwrap(networks.discriminator),
         )
-
-
-@contextmanager
-def flushing_denormals() -> Iterator[None]:
-    """Take denormal floats for 0: they slow convolutions on a CPU down several times."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)

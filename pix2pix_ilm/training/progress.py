@@ -3,14 +3,17 @@
 import json
 import math
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
 from accelerate import Accelerator
+from pydantic import TypeAdapter, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import describe_first, read_bytes, write_atomically
 from pix2pix_ilm.terminal import make_console
 
 
@@ -104,16 +107,42 @@ class Reporter:
         return recent, seconds_per_step * (self.total - step)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoggedLosses:
+    """What a line of ``metrics.jsonl`` says: means since the line before."""
+
+    step: int
+    epoch: int
+    discriminator: float
+    adversarial: float
+    l1: float
+    learning_rate: float
+    images_per_s: float
+
+
+def read_losses(metrics: Path) -> list[tuple[bytes, LoggedLosses]]:
+    """Return a run's lines, as they stand there and as numbers; none if there is no such file.
+
+    A last line that is torn, as a kill leaves it, is left out.
+
+    Raises:
+        UserError: names the file, and the line and field that is not what was logged.
+    """
+    if not metrics.exists():
+        return []
+    *whole, _torn = read_bytes(metrics).split(b"\n")
+    read = TypeAdapter(LoggedLosses).validate_json
+    logged: list[tuple[bytes, LoggedLosses]] = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            logged.append((line, read(line, strict=True)))
+        except ValidationError as error:
+            raise UserError(f"{metrics}: line {number}: {describe_first(error)}") from None
+    return logged
+
+
 def drop_later_lines(metrics: Path, step: int) -> None:
     """Forget what was logged after the save that training goes on from."""
     if metrics.exists():
-        kept = [line for line in metrics.read_text().splitlines() if logged_step(line) <= step]
-        write_atomically(metrics, lambda file: file.write("".join(f"{k}\n" for k in kept).encode()))
-
-
-def logged_step(line: str) -> float:
-    """The step of a line of metrics.jsonl; infinite if the line is torn."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return math.inf
+        kept = [line for line, row in read_losses(metrics) if row.step <= step]
+        write_atomically(metrics, lambda file: file.write(b"".join(k + b"\n" for k in kept)))

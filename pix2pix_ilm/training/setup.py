@@ -1,6 +1,5 @@
 """What a run is made of: device and processes, data, networks."""
 
-import sys
 import warnings
 
 import torch
@@ -9,16 +8,16 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
-from pix2pix_ilm.data.check import left_out
-from pix2pix_ilm.data.images import describe_left_out
+from pix2pix_ilm.data.check import describe_training
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
-from pix2pix_ilm.data.sources import data_folder
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.seeds import INIT, derive_seed
+from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
-from pix2pix_ilm.training.seeds import INIT, derive_seed
 from pix2pix_ilm.training.step import Networks
 
 
@@ -44,7 +43,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         # would change in place what the two calls of the discriminator still need.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
-    step_mode(config.accelerate_step, accelerator)  # refuse it before there is a folder
+    resolve_step_mode(config.step_mode, accelerator)  # refuse it before there is a folder
     if accelerator.device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # all steps have the same shapes
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
@@ -52,8 +51,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
-    """How steps are run: eager, compile or graph; what "auto" stands for here.
+def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
+    """Return eager, compile or graph: what "auto" stands for here, else the mode itself.
 
     Raises:
         SettingError: a CUDA graph where there is none to be had.
@@ -62,7 +61,7 @@ def step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
     if mode == "graph" and not graphs:
         here = f"{accelerator.num_processes} on {accelerator.device.type}"
         expected = f"auto, eager or compile without one process on a CUDA device (here: {here})"
-        raise SettingError("accelerate_step", expected, mode)
+        raise SettingError("step_mode", expected, mode)
     if mode == "auto":
         return "graph" if graphs else "eager"
     return mode
@@ -83,9 +82,8 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     train_pairs = find_pairs(root, config.train_split)
     val_split = config.val_split or validation_split(root)
     val_pairs = find_pairs(root, val_split)
-    note = describe_left_out(left_out(root, config.train_split, val_split), root)
-    if note and is_main_process():
-        print(f"{root}: {note}", file=sys.stderr)  # noqa: T201
+    if is_main_process():
+        say(describe_training(root, config.train_split, val_split, train_pairs))
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
         of_all = f" divided by {processes} processes" if processes > 1 else ""
@@ -108,7 +106,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
 
 def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
     """Freshly initialised networks and optimisers, on the device."""
-    mode = step_mode(config.accelerate_step, accelerator)
+    mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     channels = config.generator.in_channels + config.generator.out_channels
     networks = (

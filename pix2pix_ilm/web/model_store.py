@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, WEIGHTS, ModelConfig, read_model_config
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.record import Record, read_metrics
+from pix2pix_ilm.evaluation.record import RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.scores import configuration_label
 from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.training.runs import MODEL_CONFIG, WEIGHTS, ModelConfig, read_model_config
 from pix2pix_ilm.web.error_handlers import shorten
 
 DEFAULT_MODEL = "facades-ilm"
@@ -26,7 +26,7 @@ class Model:
     name: str
     folder: Path
     config: ModelConfig
-    record: Record | None
+    record: RecordedMetrics | None
 
     @property
     def title(self) -> str:

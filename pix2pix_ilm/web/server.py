@@ -18,7 +18,7 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from pix2pix_ilm.devices import Device
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.web import USER_NO_PROXY
 from pix2pix_ilm.web.error_handlers import EXCEPTION_HANDLERS
 from pix2pix_ilm.web.model_store import ModelStore
@@ -62,16 +62,20 @@ def serve(
         say: receives lines for the person at the terminal.
 
     Raises:
-        UserError: no checkpoint where one was named, or a host that is open to strangers.
+        UserError: no checkpoint where one was named.
+        SettingError: a host that is open to strangers.
         OSError: the port is taken.
     """
     login, space = parse_auth(auth), space_hosts()
     if space and is_loopback(host):
         host = "0.0.0.0"  # where the Space's proxy connects
     if login is None and not space and (share or not is_loopback(host)):
-        raise UserError(
-            f"--host {host}{' --share' if share else ''}: others could use this machine; "
-            "add --auth USER:PASSWORD, or stay on 127.0.0.1"
+        reached = f"{host}, shared" if share else host
+        raise SettingError(
+            "auth",
+            f"USER:PASSWORD, since others could use this machine ({reached})",
+            auth,
+            "give it, or stay on 127.0.0.1 without sharing",
         )
     if share:  # Gradio's servers may be behind a proxy; this one is not
         os.environ["no_proxy"] = ",".join([*known_hosts(host), USER_NO_PROXY])
@@ -138,12 +142,13 @@ def launch(
 
 
 def parse_auth(auth: str | None) -> tuple[str, str] | None:
-    """Split "USER:PASSWORD"; UserError if either is missing."""
+    """Split "USER:PASSWORD"; SettingError if either is missing."""
     if auth is None:
         return None
     user, colon, password = auth.partition(":")
     if not (user and colon and password):
-        raise UserError("--auth: expected USER:PASSWORD")
+        found = f"{'*' * len(user)}{colon}{'*' * len(password)}"  # it may be half a secret
+        raise SettingError("auth", "USER:PASSWORD", found)
     return user, password
 
 

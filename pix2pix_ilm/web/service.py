@@ -12,8 +12,8 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
+from pix2pix_ilm import metrics
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation import metrics
 from pix2pix_ilm.web.downloads import (
     Downloads,
     free_name,

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pix2pix_ilm.data.augment import jittered
+from pix2pix_ilm.data.augment import random_crop_flip
 
 
 def coordinates(count, size):
@@ -17,9 +17,9 @@ def to_levels(images):
     return images.add(1).mul(127.5).round().to(torch.int64).numpy()
 
 
-def windows_of(seed, index, load_size, size, flip):
+def indices_of(seed, index, load_size, size, flip):
     generator = torch.Generator().manual_seed(seed)
-    return jittered(torch.tensor(index), load_size, size, flip, generator)
+    return random_crop_flip(torch.tensor(index), load_size, size, flip, generator)
 
 
 @settings(max_examples=60, deadline=None)
@@ -33,7 +33,7 @@ def windows_of(seed, index, load_size, size, flip):
 def test_every_window_is_one_crop_perhaps_mirrored(seed, index, size, margin, flip):
     load_size = size + margin
     images = coordinates(5, load_size)
-    crops = to_levels(windows_of(seed, index, load_size, size, flip).of(images))
+    crops = to_levels(indices_of(seed, index, load_size, size, flip).gather(images))
     assert crops.shape == (len(index), 3, size, size)
     for number, crop in zip(index, crops, strict=True):
         top, left = crop[1].min(), crop[2].min()
@@ -47,16 +47,16 @@ def test_every_window_is_one_crop_perhaps_mirrored(seed, index, size, margin, fl
 def test_label_and_photo_get_the_same_window():
     label = coordinates(6, 12)
     photo = 255 - label
-    windows = windows_of(0, [3, 1, 4, 1, 5], 12, 8, flip=True)
-    assert (windows.of(label) + windows.of(photo)).abs().max() < 1e-6
-    assert torch.equal(windows.of(label[..., 1:2]), windows.of(label)[:, 1:2])
+    indices = indices_of(0, [3, 1, 4, 1, 5], 12, 8, flip=True)
+    assert (indices.gather(label) + indices.gather(photo)).abs().max() < 1e-6
+    assert torch.equal(indices.gather(label[..., 1:2]), indices.gather(label)[:, 1:2])
 
 
 @pytest.mark.parametrize("flip", [True, False])
 def test_all_offsets_and_flips_are_reached_equally_often(flip):
     count, margin, size = 6400, 4, 3
     crops = to_levels(
-        windows_of(0, [0] * count, size + margin - 1, size, flip).of(coordinates(1, 6))
+        indices_of(0, [0] * count, size + margin - 1, size, flip).gather(coordinates(1, 6))
     )
     top, left = crops[:, 1, 0, 0], crops[:, 2].min(axis=(1, 2))
     mirrored = crops[:, 2, 0, 0] > left
@@ -68,22 +68,22 @@ def test_all_offsets_and_flips_are_reached_equally_often(flip):
 
 
 def test_images_of_a_batch_are_cropped_and_mirrored_each_by_its_own_draw():
-    crops = to_levels(windows_of(0, [0] * 64, 16, 8, flip=True).of(coordinates(1, 16)))
+    crops = to_levels(indices_of(0, [0] * 64, 16, 8, flip=True).gather(coordinates(1, 16)))
     assert len({crop.tobytes() for crop in crops}) > 32
 
 
 def test_without_margin_and_flip_images_pass_unchanged():
     images = coordinates(3, 8)
-    crops = windows_of(0, [2, 0], 8, 8, flip=False).of(images)
+    crops = indices_of(0, [2, 0], 8, 8, flip=False).gather(images)
     np.testing.assert_array_equal(to_levels(crops), images[[2, 0]].permute(0, 3, 1, 2).numpy())
     assert crops.dtype == torch.float32
     assert crops.is_contiguous()
 
 
-def test_a_seed_repeats_its_windows_and_another_draws_others():
+def test_a_seed_repeats_its_indices_and_another_draws_others():
     images = coordinates(4, 32)
     first, again, other = (
-        windows_of(seed, [0, 1, 2, 3], 32, 16, flip=True).of(images) for seed in (7, 7, 8)
+        indices_of(seed, [0, 1, 2, 3], 32, 16, flip=True).gather(images) for seed in (7, 7, 8)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -93,7 +93,7 @@ def test_only_the_given_generator_is_drawn_from():
     before = torch.get_rng_state()
     generator = torch.Generator().manual_seed(0)
     state = generator.get_state()
-    jittered(torch.arange(4), 12, 8, flip=True, generator=generator)
+    random_crop_flip(torch.arange(4), 12, 8, flip=True, generator=generator)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(generator.get_state(), state)
 
@@ -103,15 +103,15 @@ def test_the_number_of_draws_does_not_depend_on_flipping():
     states = []
     for flip in (True, False):
         generator = torch.Generator().manual_seed(0)
-        rows = jittered(torch.arange(4), 12, 8, flip, generator).rows
+        rows = random_crop_flip(torch.arange(4), 12, 8, flip, generator).rows
         states.append((rows, generator.get_state()))
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
 
 def test_torchs_own_generator_is_the_default():
     torch.manual_seed(3)
-    first = jittered(torch.arange(8), 32, 16, flip=True)
+    first = random_crop_flip(torch.arange(8), 32, 16, flip=True)
     torch.manual_seed(3)
-    again = jittered(torch.arange(8), 32, 16, flip=True)
+    again = random_crop_flip(torch.arange(8), 32, 16, flip=True)
     assert torch.equal(first.rows, again.rows)
     assert torch.equal(first.columns, again.columns)

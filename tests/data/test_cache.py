@@ -396,3 +396,19 @@ def test_processes_that_start_at_once_make_one_whole_entry(tmp_path, store, nois
     (array,) = store.glob("*/a.npy")
     assert output == f"{a} {b} {array.stat().st_ino}\n" * 2
     assert not list(store.glob("*.tmp"))
+
+
+def test_without_a_home_the_way_out_is_named(monkeypatch):
+    for name in ("PIX2PIX_ILM_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where no user is known
+    with pytest.raises(UserError, match=r"needs a home folder.*HOME.*PIX2PIX_ILM_CACHE"):
+        default_cache()
+
+
+def test_a_home_that_cannot_be_written_is_named_with_the_way_out(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("PIX2PIX_ILM_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"file/pix2pix-ilm: the cache .*HOME.*PIX2PIX_ILM_CACHE"):
+        load_pairs([], 32, direction="AtoB")

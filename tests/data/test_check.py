@@ -96,7 +96,7 @@ def test_the_real_data_set_is_recognised(root, monkeypatch):
     monkeypatch.setattr(check, "MANIFEST", manifest(root))
     last = check_folder(root).splitlines()[-1]
     assert last.startswith("this is CMP Facades")
-    assert "--direction BtoA" in last
+    assert "its direction is BtoA" in last
 
 
 def test_stray_files_and_odd_names_do_not_disturb(root):

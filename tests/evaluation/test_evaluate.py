@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, read_model_config
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import (
     evaluate_checkpoints,
@@ -9,6 +12,10 @@ from pix2pix_ilm.evaluation.evaluate import (
     make_scorer,
 )
 from pix2pix_ilm.evaluation.scores import Sampling, Scorer, table_metrics
+from pix2pix_ilm.evaluation.tables import best_row
+from pix2pix_ilm.files import write_json
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.models.norms import NormOptions
 
 QUICK = Scorer(columns=[m for m in table_metrics() if m.name in ("rmse", "rmse_rgb")])
 
@@ -32,6 +39,60 @@ def test_seeds_of_one_configuration_share_a_row(make_checkpoint, drawn_pairs):
     assert row.seeds["rmse"].mean == pytest.approx(row.images["rmse"].mean)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"generator": GeneratorConfig(ngf=8, depth=5)}, ("ngf 4", "ngf 8")),
+        ({"generator": GeneratorConfig(ngf=4, depth=4)}, ("depth 5", "depth 4")),
+        (
+            {"generator": GeneratorConfig(ngf=4, norm_options=NormOptions(affine=False))},
+            ("affine True", "affine False"),
+        ),
+        ({"data": "elsewhere/photos"}, ("data facades", "data photos")),
+    ],
+    ids=["width", "depth", "norm options", "data"],
+)
+def test_other_architectures_and_data_are_no_seeds(make_checkpoint, drawn_pairs, change, told):
+    """Two seeds of one configuration, and one of another with the same norms."""
+    same = [make_checkpoint(name, norm="in", seed=seed) for seed, name in enumerate("ab")]
+    other = make_checkpoint("c", norm="in", seed=2, **change)
+    evaluation = evaluate_checkpoints([*same, other], str(drawn_pairs), "val", QUICK)
+    first, second = evaluation.summary.rows
+    assert [first.configuration, second.configuration] == [f"IN / IN, {what}" for what in told]
+    assert (first.models, second.models) == (tuple(map(str, same)), (str(other),))
+    assert evaluation.summary.comparisons
+
+
+def test_where_data_lie_does_not_tell_configurations_apart(make_checkpoint, drawn_pairs):
+    folders = [
+        make_checkpoint(name, seed=seed, data=f"{name}/facades") for seed, name in enumerate("ab")
+    ]
+    [row] = evaluate_checkpoints(folders, str(drawn_pairs), "val", QUICK).summary.rows
+    assert row.configuration == "ILM+IN / IN"
+
+
+@pytest.mark.parametrize(
+    ("channels", "which"), [({"in_channels": 1}, "label"), ({"out_channels": 1}, "photo")]
+)
+def test_checkpoints_of_other_channels_are_refused(make_checkpoint, drawn_pairs, channels, which):
+    folders = [make_checkpoint("a"), make_checkpoint("b", **channels)]
+    message = (
+        f"^{folders[1]}: its number of {which} channels is 1, that of {folders[0]} is 3; "
+        "evaluate them apart$"
+    )
+    with pytest.raises(UserError, match=message):
+        evaluate_checkpoints(folders, str(drawn_pairs), "val", QUICK)
+
+
+def test_images_too_small_for_a_metric_are_refused(make_checkpoint, drawn_pairs):
+    folder = make_checkpoint(generator=GeneratorConfig(ngf=4, depth=3))
+    described = read_model_config(folder)
+    write_json(folder / MODEL_CONFIG, replace(described, image_size=16))
+    message = rf"^{folder}: LPIPS \(alex\) needs images of at least 31x31 pixels, found 16x16$"
+    with pytest.raises(UserError, match=message):
+        evaluate_checkpoints([folder], str(drawn_pairs), "val", Scorer(columns=table_metrics()))
+
+
 def test_the_baselines_are_fitted_on_the_training_split(make_checkpoint, drawn_pairs):
     folder = make_checkpoint()
     evaluation = evaluate_checkpoints(
@@ -43,6 +104,8 @@ def test_the_baselines_are_fitted_on_the_training_split(make_checkpoint, drawn_p
         "per-class color",
     )
     assert per_class.images["rmse"].mean < constant.images["rmse"].mean
+    assert evaluation.summary.comparisons == []  # with the one model: they are none
+    assert best_row(evaluation.summary, QUICK.columns[0]) is None
     assert np.ptp(evaluation.outputs["constant color"][0], axis=(0, 1)).max() == 0
 
 

@@ -1,13 +1,26 @@
+from dataclasses import replace
+from operator import itemgetter
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from pix2pix_ilm import metrics
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation import metrics
-from pix2pix_ilm.evaluation.scores import Sampling, Scorer, norm_label, table_metrics
+from pix2pix_ilm.evaluation import scores
+from pix2pix_ilm.evaluation.baselines import constant_colour
+from pix2pix_ilm.evaluation.scores import (
+    Sampling,
+    Scorer,
+    diversity,
+    measure,
+    norm_label,
+    table_metrics,
+)
 from pix2pix_ilm.serving.translator import Translator
 
 QUICK = [metric for metric in table_metrics() if metric.name in ("rmse", "l1", "psnr")]
@@ -56,6 +69,14 @@ def test_dropout_draws_samples_that_differ_and_can_be_drawn_again(make_checkpoin
     assert dropped.values != other.values
     assert len(dropped.diversity) == len(pairs)
     assert min(dropped.diversity) > 0
+
+
+def test_samples_are_the_translators(make_checkpoint, pairs):
+    folder = make_checkpoint()
+    scorer = Scorer(columns=QUICK, sampling=Sampling(dropout=True), batch_size=4)
+    _, images = scorer.checkpoint(folder, pairs)
+    photos = Translator.load(folder, "cpu")(list(pairs.label.numpy()), sample=0)
+    assert np.array_equal(np.stack(images), np.stack(photos))
 
 
 def test_values_are_means_over_the_samples(make_checkpoint, pairs):
@@ -114,6 +135,76 @@ def test_images_of_unequal_size_are_named(tmp_path, noise):
     targets = save(tmp_path / "target", a=noise(), b=noise(48))
     with pytest.raises(UserError, match=r"b.png: A is 32x32 but B .* is 48x48"):
         Scorer(columns=QUICK).folders(outputs, targets)
+
+
+@pytest.mark.parametrize(
+    ("columns", "needed"), [(table_metrics(), r"LPIPS \(alex\) .* 31x31"), (QUICK, "RMSE .* 11x11")]
+)
+def test_images_too_small_for_a_metric_are_named(tmp_path, noise, columns, needed):
+    outputs = save(tmp_path / "out", a=noise(31), b=noise(31)[:, :10])
+    targets = save(tmp_path / "target", a=noise(31), b=noise(31)[:, :10])
+    with pytest.raises(UserError, match=f"^{outputs}/b.png: {needed} pixels, found 10x31$"):
+        Scorer(columns=columns).folders(outputs, targets)
+
+
+WAYS = {
+    "checkpoint": lambda scorer, pairs, folder, _: scorer.checkpoint(folder, pairs),
+    "baseline": lambda scorer, pairs, *_: scorer.baseline(
+        "baseline", constant_colour(pairs), pairs
+    ),
+    "folders": lambda scorer, _pairs, _folder, data: scorer.folders(data, data),
+}
+
+
+@pytest.mark.parametrize("processes", [2, 17])
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_share_the_images_however_many_they_are(
+    make_checkpoint, drawn_pairs, monkeypatch, way, processes
+):
+    """Sixteen images, and the shares of all processes one after the other."""
+    scorer, folder, data = (
+        Scorer(columns=QUICK, batch_size=3),
+        make_checkpoint(),
+        drawn_pairs / "train",
+    )
+    pairs = load_pairs(find_pairs(drawn_pairs, "train"), 32, direction="BtoA")
+    alone, _ = WAYS[way](scorer, pairs, folder, data)
+    everything = [(i, {}, np.zeros((1, 1, 3), np.uint8)) for i in range(16)]
+    shares = []
+    monkeypatch.setattr(scores, "gather_object", lambda mine: shares.append(mine) or everything)
+    for process in range(processes):
+        state = SimpleNamespace(process_index=process, num_processes=processes)
+        monkeypatch.setattr(scores, "PartialState", lambda state=state: state)
+        WAYS[way](scorer, pairs, folder, data)
+    assert (shares[-1] == []) is (processes > 16)
+    ordered = sorted((image for share in shares for image in share), key=itemgetter(0))
+    l1 = [row["l1"] for _, row, _ in ordered]
+    assert l1 == pytest.approx(alone.values["l1"], rel=1e-2)
+
+
+class OnMps(torch.Tensor):
+    """As on Apple's GPUs: without float64."""
+
+    def double(self):
+        raise TypeError("the MPS framework doesn't support float64")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_scores_are_averaged_in_float64_on_the_cpu(monkeypatch):
+    images = torch.randint(0, 256, (3, 2, 32, 32, 3), dtype=torch.uint8)
+    columns = [
+        replace(one, measure=lambda x, y, measure=one.measure: measure(x, y).as_subclass(OnMps))
+        for one in QUICK
+    ]
+    expected = measure(images, images[1], QUICK)
+    spread = diversity(images, "alex")
+    assert spread.dtype is torch.float64
+    lpips = metrics.lpips
+    monkeypatch.setattr(metrics, "lpips", lambda *a: lpips(*a).as_subclass(OnMps))
+    torch.testing.assert_close(measure(images, images[1], columns), expected)
+    torch.testing.assert_close(diversity(images, "alex"), spread)
 
 
 def test_norms_are_named_as_in_the_paper():

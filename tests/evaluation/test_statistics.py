@@ -48,6 +48,18 @@ def test_interval_bootstrap_interval_is_near_the_normal_approximation():
     assert [interval.low, interval.high] == pytest.approx(expected, abs=0.1 * half)
 
 
+def test_interval_over_images_has_the_quantiles_of_resampled_means():
+    """Few and skewed values, for which the basic, normal and BCa bootstraps say otherwise."""
+    rng = np.random.default_rng(4)
+    values = np.exp(2 * rng.normal(size=12))
+    means = rng.choice(values, (50_000, 12)).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    interval = bootstrap_interval(values)
+    noise = 0.03 * (high - low)
+    assert [interval.low, interval.high] == pytest.approx([low, high], abs=noise)
+    assert interval.high - interval.mean > interval.mean - interval.low + 2 * noise
+
+
 def test_interval_narrows_with_the_number_of_images():
     values = np.random.default_rng(3).normal(size=400)
     few, many = bootstrap_interval(values[:25]), bootstrap_interval(values)

@@ -47,13 +47,13 @@ def photo_of(position: int) -> np.ndarray:
 
 def test_the_check_accepts_both_layouts(drawn):
     assert check_folder(drawn["edges"]).splitlines() == [
-        "train: 16 good pairs (32x32)",
-        "val: 2 good pairs (32x32)",
-        "test: 2 good pairs (32x32)",
+        "train: 16 good pairs (side by side in train, halves of 32x32)",
+        "val: 2 good pairs (side by side in val, halves of 32x32)",
+        "test: 2 good pairs (side by side in test, halves of 32x32)",
     ]
     assert check_folder(drawn["grey"]).splitlines() == [
-        "train: 18 good pairs (32x32)",
-        "val: 2 good pairs (32x32)",
+        "train: 18 good pairs (A in A, B in B, 32x32)",
+        "val: 2 good pairs (A in A, B in B, 32x32)",
     ]
 
 

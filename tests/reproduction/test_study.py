@@ -2,9 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from filelock import FileLock
 
-from pix2pix_ilm.cli import main
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -17,7 +15,7 @@ from pix2pix_ilm.reproduction.study import (
     progress,
     time_left,
 )
-from pix2pix_ilm.training import loop, runs
+from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 
@@ -131,11 +129,11 @@ def training(config, folder, number):
 
 
 def test_a_training_that_another_process_holds_is_left_to_it(config, folder):
-    folder.mkdir()
+    (folder / "in-in-seed0").mkdir(parents=True)
     said = []
-    with FileLock(folder / ".in-in-seed0.lock"):
+    with run_folder.lock_run(folder / "in-in-seed0"):  # no more than that is there as it starts
         assert reproduce(config, folder, 1, said.append) is None
-    assert said[0] == "[1/3] in-in-seed0: another process is at it"
+    assert said[1] == "[1/3] in-in-seed0: another process is at it"
     assert said[-1].startswith("Other processes still train")
     assert set(weights(folder)) == {"ilm-in-in-seed0", "ilm-in-ilm-in-seed0"}
 
@@ -173,40 +171,3 @@ def test_the_time_left_counts_what_was_not_begun_like_the_others():
     assert time_left([done, half, Progress()]) == "about 0:05:00"  # 50 x 1 s, 100 x 2 s, rounded up
     assert time_left([Progress(), Progress()]) == "unknown"
     assert time_left([Progress(done=0, total=100), Progress()]) == "unknown"
-
-
-def run(*arguments):
-    with pytest.raises(SystemExit) as stop:
-        main(["reproduce", *map(str, arguments)])
-    return stop.value.code
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--seeds", "0"], "--seeds: expected at least 1, found 0"),
-        (["--set", "epochs"], "--set: expected NAME=VALUE, found 'epochs'"),
-        (["--set", "image-size=100"], "--image-size: expected one of 32"),
-        (["--set", "nonsense=1"], "nonsense"),
-        (["--data", "nowhere"], "nowhere: no such folder"),
-    ],
-)
-def test_bad_flags_are_refused_in_words(flags, message, tmp_path, capsys):
-    assert run(*flags, "--out", tmp_path / "study") == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "study").exists()
-
-
-@pytest.mark.slow
-def test_the_command_prints_the_papers_table(drawn_pairs, tmp_path, capsys):
-    out = tmp_path / "study"
-    settings = ["train-split=train[:4]", "val-split=val", "image-size=32", "generator.ngf=4",
-                "discriminator.ndf=4", "discriminator.n-layers=2", "epochs=1", "flip=false",
-                "device=cpu", "tracker=none"]  # fmt: skip
-    main(["reproduce", "--data", str(drawn_pairs), "--seeds", "1", "--out", str(out), "--set",
-          *settings])  # fmt: skip
-    printed, said = capsys.readouterr()
-    assert "ILM+IN / ILM+IN" in printed
-    assert "108.17" in printed  # the paper's
-    assert said.splitlines()[-1] == f"Done: {out / 'report'}"
-    assert runs.open_run(out / "in-in-seed0").config.flip is False

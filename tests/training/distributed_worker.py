@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import torch
 
-from pix2pix_ilm.cli import leave_process_group
+from pix2pix_ilm.cli.process import leave_process_group
 from pix2pix_ilm.data import augment
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
@@ -60,7 +60,6 @@ def train(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") ->
     config = settings(data, checkpoints, norm, epochs)
     with (
         patch.object(augment, "to_unit", to_double),
-        patch.object(loop, "to_unit", to_double),
         patch.object(loop.Session, "step", dying if how == "die" else step),
     ):
         loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)

@@ -9,10 +9,11 @@ from unittest.mock import Mock
 import pytest
 import torch
 
+from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training import loop, runs, step
+from pix2pix_ilm.training import loop, run_folder, step
 from pix2pix_ilm.training.capture import WARM_UP, CapturedStep, cuda_capture
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
@@ -59,7 +60,7 @@ def pretend_graphs(monkeypatch, capture, *, fall_back=True):
 
 
 def state(folder):
-    return torch.load(folder / runs.STATE, weights_only=True)
+    return torch.load(folder / run_folder.STATE, weights_only=True)
 
 
 def assert_equal_trainings(folder, other):
@@ -73,7 +74,7 @@ def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch):
     replayed = loop.train(config)
     assert len(captures) == 1  # once in 48 steps, over three learning rates
     assert_equal_trainings(plain, replayed)
-    assert (plain / runs.METRICS).read_text().count("\n") == 12
+    assert (plain / run_folder.METRICS).read_text().count("\n") == 12
 
 
 def test_a_resumed_training_is_captured_anew(config, monkeypatch):
@@ -199,8 +200,8 @@ def test_losses_of_earlier_replays_are_kept():
 
 
 def test_graphs_are_refused_where_there_are_none(config):
-    with pytest.raises(UserError, match="--accelerate-step graph: expected one process on a CUDA"):
-        loop.train(replace(config, accelerate_step="graph"))
+    with pytest.raises(UserError, match="step_mode: expected auto, eager or compile without"):
+        loop.train(replace(config, step_mode="graph"))
     assert not (config.checkpoints / "run").exists()
 
 
@@ -209,19 +210,20 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
     half = loop.train(replace(config, name="half"))
     accelerator = make_accelerator(config)
     networks = build_networks(config, accelerator)
-    runs.restore(half, networks)
+    run_folder.restore(half, networks)
     place_optimizers(networks, torch.device("cpu"), graph=True)
     for optimizer in (networks.generator_optimizer, networks.discriminator_optimizer):
         [group] = optimizer.param_groups
         assert isinstance(group["lr"], torch.Tensor)
         assert group["capturable"]
-    runs.save(half, networks, 48, config)
+    run_folder.save(half, networks, 48, config)
     assert isinstance(state(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
 
     longer = {"epochs": 4}
     for folder in (plain, half):
-        record = runs.open_run(folder)
-        runs.write_json(folder / runs.RUN, replace(record, config=replace(record.config, **longer)))
+        record = run_folder.open_run(folder)
+        record = replace(record, config=replace(record.config, **longer))
+        files.write_json(folder / run_folder.RUN, record)
         loop.resume(folder)
     assert_equal_trainings(plain, half)
 
@@ -233,11 +235,11 @@ gpu = [
 
 
 def on_gpu(config, name, mode, **changes):
-    return loop.train(replace(config, name=name, device="cuda", accelerate_step=mode, **changes))
+    return loop.train(replace(config, name=name, device="cuda", step_mode=mode, **changes))
 
 
 def weights(folder):
-    return runs.load_generator(folder)[0].state_dict()
+    return checkpoints.load_generator(folder)[0].state_dict()
 
 
 class TestOnAGpu:
@@ -295,14 +297,14 @@ class TestOnAGpu:
 
     def test_a_graphs_run_is_resumed_on_the_cpu(self, config):
         folder = on_gpu(config, "moved", "graph")
-        record = runs.open_run(folder)
-        moved = replace(record.config, device="cpu", accelerate_step="auto", epochs=4)
-        runs.write_json(folder / runs.RUN, replace(record, config=moved))
+        record = run_folder.open_run(folder)
+        moved = replace(record.config, device="cpu", step_mode="auto", epochs=4)
+        files.write_json(folder / run_folder.RUN, replace(record, config=moved))
         loop.resume(folder)
-        assert runs.read_model_config(folder).step == 64
+        assert checkpoints.read_model_config(folder).step == 64
 
     @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
     def test_every_precision_learns(self, config, precision):
         folder = on_gpu(config, precision, "graph", precision=precision, epochs=10)
-        rows = [json.loads(line) for line in (folder / runs.METRICS).read_text().splitlines()]
+        rows = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
         assert rows[-1]["l1"] < rows[0]["l1"]

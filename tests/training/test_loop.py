@@ -1,9 +1,13 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +15,18 @@ import torch
 from accelerate.utils import LoggerType
 from PIL import Image
 
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm import checkpoints, files
+from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.data.synthetic.dataset import synthesize
+from pix2pix_ilm.errors import LockedError, SettingError, UserError
+from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training import loop, runs, setup
+from pix2pix_ilm.models.norms import NormOptions
+from pix2pix_ilm.seeds import derive_seed
+from pix2pix_ilm.training import loop, run_folder, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
-from pix2pix_ilm.training.seeds import derive_seed
 from pix2pix_ilm.training.setup import load_data, make_accelerator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,15 +51,19 @@ def config(drawn_pairs, tmp_path):
 
 
 def state_of(folder):
-    return torch.load(folder / runs.STATE, weights_only=True)
+    return torch.load(folder / run_folder.STATE, weights_only=True)
 
 
 def assert_same_training(folder, other):
     torch.testing.assert_close(state_of(folder), state_of(other), rtol=0, atol=0)
 
 
+def new_session(config):
+    return loop.Session(config, config.checkpoints, make_accelerator(config), *load_data(config))
+
+
 def logged_losses(folder):
-    rows = map(json.loads, (folder / runs.METRICS).read_text().splitlines())
+    rows = map(json.loads, (folder / run_folder.METRICS).read_text().splitlines())
     return [(row["step"], row["discriminator"], row["l1"]) for row in rows]
 
 
@@ -68,7 +81,7 @@ def failing_at(step):
 
 def test_a_run_leaves_all_that_it_promises(config):
     folder = loop.train(config)
-    record = runs.open_run(folder)
+    record = run_folder.open_run(folder)
     assert record.config == config
     assert len(record.train) == 16
     assert record.val == ["1", "2"]
@@ -107,21 +120,28 @@ def test_tensorboard_gets_every_loss(config):
     assert drawn == pytest.approx({step: l1 for step, *_, l1 in logged_losses(folder)})
 
 
-def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs):
-    folder = loop.train(replace(config, epochs=1))
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs, direction):
+    folder = loop.train(replace(config, epochs=1, direction=direction))
     grid = np.asarray(Image.open(folder / "samples" / "step-0000016.png"))
     assert grid.shape == (3 * 36 + 4, 2 * 36 + 4, 3)
-    pair = np.asarray(Image.open(drawn_pairs / "val" / "1.png"))
-    assert np.array_equal(grid[4:36, 4:36], pair[:, 32:])
-    assert np.array_equal(grid[76:108, 4:36], pair[:, :32])
+    pair = np.array(Image.open(drawn_pairs / "val" / "1.png"))
+    label, photo = pair[:, :32], pair[:, 32:]
+    if direction == "BtoA":
+        label, photo = photo, label
+    assert np.array_equal(grid[4:36, 4:36], label)
+    assert np.array_equal(grid[76:108, 4:36], photo)
     assert len(np.unique(grid[40:72, 4:36])) > 10
+    generator, _ = checkpoints.load_generator(folder)  # without dropout
+    output = to_uint8(generator(to_unit(torch.from_numpy(label)[None])))[0].numpy()
+    assert np.abs(grid[40:72, 4:36] - output.astype(int)).max() <= 1
 
 
 def test_generators_of_earlier_epochs_can_be_kept(config):
     folder = loop.train(replace(config, keep_every=2))
     assert sorted(path.name for path in (folder / "epochs").iterdir()) == ["0002", "0003"]
-    early, described = runs.load_generator(folder / "epochs" / "0002")
-    last, _ = runs.load_generator(folder)
+    early, described = checkpoints.load_generator(folder / "epochs" / "0002")
+    last, _ = checkpoints.load_generator(folder)
     assert described.step == 32
     assert not torch.equal(early.head.weight, last.head.weight)
 
@@ -134,13 +154,14 @@ def test_the_losses_fall(config):
 
 @pytest.mark.parametrize("norm", ["bn", "ilm-gn"])
 def test_other_settings_train_too(config, norm):
-    generator = GeneratorConfig(ngf=32, norm=norm, in_channels=1)
+    options = NormOptions(num_groups=4)
+    generator = GeneratorConfig(ngf=4, norm=norm, norm_options=options, in_channels=1)
     small = replace(
         config,
         epochs=1,
         batch_size=4,
         generator=generator,
-        discriminator=DiscriminatorConfig(ndf=32, norm=norm, n_layers=0),
+        discriminator=DiscriminatorConfig(ndf=4, norm=norm, norm_options=options, n_layers=0),
         direction="AtoB",
         gan_loss="hinge",
         precision="bf16",
@@ -168,7 +189,7 @@ def test_compiled_training_agrees_with_eager(config):
     discriminator = DiscriminatorConfig(ndf=4, n_layers=0)
     config = replace(config, epochs=1, lr=1e-5, generator=generator, discriminator=discriminator)
     eager = loop.train(replace(config, name="eager"))
-    compiled = loop.train(replace(config, name="compiled", accelerate_step="compile"))
+    compiled = loop.train(replace(config, name="compiled", step_mode="compile"))
     for row, other in zip(logged_losses(compiled), logged_losses(eager), strict=True):
         assert row == pytest.approx(other, rel=1e-2)
 
@@ -212,6 +233,7 @@ RESUMED_AND_KILLED = """
 import multiprocessing, sys, time
 from pathlib import Path
 import torch
+from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.training import loop
 
 def resume(folder, begun):
@@ -239,9 +261,10 @@ for moment in map(float, sys.argv[2:]):
 def test_kills_at_random_moments_change_nothing(config):
     config = replace(config, epochs=20)
     whole = loop.train(replace(config, name="whole"))
-    folder = runs.create_folder(config)
-    whole_record = runs.open_run(whole)
-    runs.write_json(folder / runs.RUN, replace(whole_record, config=config))
+    whole_record = run_folder.open_run(whole)
+    folder, lock = run_folder.create_folder(config)
+    with lock:
+        files.write_json(folder / run_folder.RUN, replace(whole_record, config=config))
     moments = np.random.default_rng().uniform(0, 1, 3)
     program = [sys.executable, "-c", RESUMED_AND_KILLED, folder, *map(str, moments)]
     print("killed", *moments, "s after training began")  # noqa: T201 (shown where it fails)
@@ -266,9 +289,93 @@ def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch)
 
 def test_changed_images_are_not_trained_on_by_accident(config):
     folder = loop.train(replace(config, epochs=1))
-    record = runs.open_run(folder)
-    runs.write_json(folder / runs.RUN, replace(record, data_digest="other"))
+    record = run_folder.open_run(folder)
+    files.write_json(folder / run_folder.RUN, replace(record, data_digest="other"))
     with pytest.raises(UserError, match="not those that"):
+        loop.resume(folder)
+
+
+def test_a_second_process_is_refused_at_once_and_leaves_the_run_alone(config, monkeypatch):
+    def begun_twice(self):
+        with pytest.raises(LockedError, match="run: another process is training this run"):
+            loop.resume(self.folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Session, "run", begun_twice)
+        folder = loop.train(config)
+        loop.resume(folder)
+    before = sorted(folder.iterdir())
+    assert [path.name for path in before] == [run_folder.LOCK, run_folder.RUN]
+    loop.resume(folder)  # it was let go
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"data": "nowhere"}, {"train_split": "none"}, {"val_split": "none"}]
+)
+def test_a_refused_run_leaves_no_folder(config, wrong):
+    with pytest.raises(UserError):
+        loop.train(replace(config, **wrong))
+    assert not list(config.checkpoints.iterdir())
+
+
+def test_a_run_goes_on_where_its_data_were_moved(config, drawn_pairs, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(drawn_pairs, mine)
+    folder = loop.train(replace(config, data=str(mine), epochs=1))
+    moved = mine.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="mine: no such folder"):
+        loop.resume(folder)
+    loop.resume(folder, data=str(moved))
+    assert run_folder.open_run(folder).config.data == str(moved)
+    loop.resume(folder)
+    other = tmp_path / "other"
+    synthesize(other, 20, 32, seed=1)
+    record = (folder / run_folder.RUN).read_bytes()
+    with pytest.raises(UserError, match=r"other: the training images are not those .*differ"):
+        loop.resume(folder, data=str(other))
+    assert (folder / run_folder.RUN).read_bytes() == record
+
+
+@pytest.mark.parametrize("stop", [None, 20])
+def test_a_run_that_is_made_longer_ends_like_one_that_was_long_from_the_start(
+    config, monkeypatch, stop
+):
+    short = replace(config, epochs=2, decay_epochs=0)
+    whole = loop.train(replace(short, name="whole", epochs=3))
+    with monkeypatch.context() as patch, suppress(ZeroDivisionError):
+        if stop:
+            patch.setattr(loop.Session, "step", failing_at(stop))
+        loop.train(short)
+    folder = loop.resume(config.checkpoints / "run", epochs=3)
+    assert_same_training(folder, whole)
+    assert logged_losses(folder) == logged_losses(whole)
+    assert run_folder.open_run(folder).config == replace(short, epochs=3)
+
+
+def test_a_longer_run_follows_the_schedule_of_its_new_length(config):
+    folder = loop.train(replace(config, epochs=2))  # of which the second lowers the rate
+    loop.resume(folder, epochs=4)
+    rows = map(json.loads, (folder / run_folder.METRICS).read_text().splitlines())
+    rates = {row["epoch"]: row["learning_rate"] for row in rows}
+    longer = replace(config, epochs=4)
+    assert rates == {1: config.lr, 2: config.lr / 2} | {
+        epoch: longer.learning_rate(epoch - 1) for epoch in (3, 4)
+    }
+
+
+def test_fewer_epochs_than_are_done_are_refused(config):
+    folder = loop.train(replace(config, epochs=2))
+    record = (folder / run_folder.RUN).read_bytes()
+    with pytest.raises(SettingError, match="epochs: expected at least 2, of which step 32") as less:
+        loop.resume(folder, epochs=1)
+    assert less.value.path == "epochs"
+    assert (folder / run_folder.RUN).read_bytes() == record
+
+
+def test_a_save_from_beyond_the_end_is_damaged(config):
+    folder = loop.train(replace(config, epochs=1))
+    torch.save(state_of(folder) | {"step": 10**9}, folder / run_folder.STATE)
+    with pytest.raises(UserError, match=r"training_state.pt: step: expected at most 16, found 10"):
         loop.resume(folder)
 
 
@@ -284,17 +391,97 @@ def test_a_device_that_is_not_there_is_refused(config):
         loop.train(replace(config, device="cuda"))
 
 
+def test_training_flushes_denormals_and_leaves_the_caller_as_it_was(config, monkeypatch):
+    seen, step = set(), loop.train_step
+
+    def noted(*arguments, **settings):
+        seen.add(flushes_denormals())
+        return step(*arguments, **settings)
+
+    monkeypatch.setattr(loop, "train_step", noted)
+    loop.train(replace(config, epochs=1))
+    assert seen == {True}
+    assert not flushes_denormals()
+
+
 def test_every_pair_is_seen_once_an_epoch_in_an_order_that_changes(config):
-    train_pairs, val_pairs = load_data(config)
-    session = loop.Session(
-        config, config.checkpoints, make_accelerator(config), train_pairs, val_pairs
-    )
+    session = new_session(config)
     epochs = [torch.cat([session.batch(step) for step in range(s, s + 16)]) for s in (0, 16)]
     for order in epochs:
         assert sorted(order.tolist()) == list(range(16))
     assert not torch.equal(*epochs)
 
 
-def test_seeds_differ_for_every_purpose():
-    seeds = {derive_seed(a, b, c) for a in range(4) for b in range(4) for c in range(50)}
-    assert len(seeds) == 4 * 4 * 50
+@pytest.mark.parametrize("drawn", ["crops", "flips", "dropout"])
+def test_every_process_and_step_draws_anew(config, monkeypatch, drawn):
+    """All see the same pairs, and one thing is left to chance."""
+    still = {"load_size": 32, "flip": False, "generator": replace(config.generator, dropout=0.0)}
+    chance = {
+        "crops": {"load_size": 48},
+        "flips": {"flip": True},
+        "dropout": {"generator": config.generator},
+    }
+    session = new_session(replace(config, **still | chance[drawn], batch_size=16))
+    session.batch = lambda _: torch.arange(16)
+    monkeypatch.setattr(
+        loop,
+        "train_step",
+        lambda networks, label, *_, **__: networks.generator(label).detach().view(3, -1).sum(dim=1),
+    )
+
+    def draw(process, step):
+        session.accelerator = SimpleNamespace(process_index=process, backward=None)
+        return session.step(step)
+
+    first = draw(0, 3)
+    assert torch.equal(draw(0, 3), first)
+    assert not torch.equal(draw(1, 3), first)
+    assert not torch.equal(draw(0, 4), first)
+
+
+def test_every_step_follows_the_settings(config, monkeypatch):
+    settings = {"l1_weight": 7.0, "gan_loss": "hinge", "beta1": 0.3, "beta2": 0.8, "lr": 1e-3}
+    config = replace(config, **settings, tracker="none")
+    seen = []
+
+    def recorded(networks, *_, **options):
+        optimizers = (networks.generator_optimizer, networks.discriminator_optimizer)
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        seen.append([options, *((group["lr"], group["betas"]) for group in groups)])
+        return torch.full((3,), float(len(seen)))
+
+    monkeypatch.setattr(loop, "train_step", recorded)
+    folder = loop.train(config)
+    for step, (options, *of_optimizers) in enumerate(seen):
+        assert (options["l1_weight"], options["gan_loss"]) == (7.0, "hinge")
+        assert of_optimizers == [(config.learning_rate(step // 16), (0.3, 0.8))] * 2
+    steps = [0, *(step for step, *_ in logged_losses(folder))]  # the mean of those since the last
+    means = [(before + 1 + last) / 2 for before, last in pairwise(steps)]
+    assert [l1 for *_, l1 in logged_losses(folder)] == means
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_convolutions_compute_in_the_precision_that_is_asked_for(config, precision, dtype):
+    session = new_session(replace(config, precision=precision))
+    seen = []
+    for network in (session.networks.generator, session.networks.discriminator):
+        convolutions = (layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
+        next(convolutions).register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    images = torch.zeros(1, 3, 32, 32)
+    session.networks.discriminator(images, session.networks.generator(images))
+    assert seen == [dtype] * 2
+    weights = session.plain_networks().generator.parameters()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+
+
+def test_no_two_seeds_of_trainings_are_equal():
+    """Of any purpose: they take one, two or three numbers more than the training's own."""
+    purposes = [
+        (setup.INIT,),
+        *((loop.ORDER, epoch) for epoch in range(50)),
+        *((loop.STEP, process, step) for process in range(4) for step in range(50)),
+    ]
+    seeds = {derive_seed(seed, *purpose) for seed in range(4) for purpose in purposes}
+    assert len(seeds) == 4 * len(purposes)

@@ -15,10 +15,11 @@ def config(drawn_pairs, tmp_path):
     return config
 
 
-def test_what_is_left_out_of_the_data_is_said_once_beside_the_output(config, capsys):
+def test_what_a_pair_is_and_what_is_left_out_is_said_once_beside_the_output(config, capsys):
     load_data(config)
-    assert capsys.readouterr() == ("", "")
+    line = f"{config.data}: 16 pairs (side by side in train, halves of 32x32)"
+    assert capsys.readouterr() == ("", f"{line}\n")
     Path(config.data, "train", "notes.txt").touch()
     load_data(config)
     note = "1 other file left out: other suffixes train/notes.txt"
-    assert capsys.readouterr() == ("", f"{config.data}: {note}\n")
+    assert capsys.readouterr() == ("", f"{line}; {note}\n")

@@ -1,6 +1,7 @@
 """A page with a painter, a person who uses it, and the pictures to expect."""
 
 import time
+from collections import defaultdict
 
 import gradio as gr
 import numpy as np
@@ -39,10 +40,10 @@ DOUBLED = np.kron(coarse_label_map(1), np.ones((2, 2, 1), np.uint8))
 
 
 class App:
-    """A page with a painter, and what the server got from it."""
+    """Pages with a painter, and what the server got from each of them."""
 
     def __init__(self) -> None:
-        self.received: list[np.ndarray] = []
+        self.received: dict[str, list[np.ndarray]] = defaultdict(list)
         with gr.Blocks() as self.blocks:
             with gr.Tab("Draw"):
                 self.painter = painter(elem_id="painter")
@@ -62,10 +63,16 @@ class App:
             }.items():
                 gr.Button(name).click(lambda value=value: value, None, self.painter, **silent)
             gr.Button("Submit").click(self.receive, self.painter, count, **silent)
+            session = gr.Textbox(label="Session")
+            self.blocks.load(self.name_session, None, session, show_progress="hidden")
 
-    def receive(self, value: object) -> str:
-        self.received.append(decode_drawing(value))
-        return str(len(self.received))
+    def receive(self, value: object, request: gr.Request) -> str:
+        received = self.received[request.session_hash]
+        received.append(decode_drawing(value))
+        return str(len(received))
+
+    def name_session(self, request: gr.Request) -> str:
+        return request.session_hash
 
 
 class Painter:
@@ -78,6 +85,13 @@ class Painter:
         expect(self.root.get_by_role("status")).not_to_be_empty()  # its script has run
         self.canvas.hover()  # waits until nothing that Gradio shows while loading covers it
         page.mouse.move(0, 0)
+
+    @property
+    def received(self) -> list[np.ndarray]:
+        """What the server got from this page."""
+        session = self.page.get_by_label("Session")
+        expect(session).not_to_have_value("")
+        return self.app.received[session.input_value()]
 
     def label_map(self) -> np.ndarray:
         return decode_drawing(self.canvas.evaluate("canvas => canvas.toDataURL()"))
@@ -121,7 +135,7 @@ class Painter:
 
     def expect_received(self, count: int) -> None:
         expect(self.page.get_by_label("Strokes")).to_have_value(str(count))
-        assert len(self.app.received) == count
+        assert len(self.received) == count
 
 
 def wall() -> np.ndarray:

@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
+from pix2pix_ilm.checkpoints import WEIGHTS
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.statistics import Interval
-from pix2pix_ilm.training.runs import WEIGHTS, write_json
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.web import model_store
 from pix2pix_ilm.web.model_store import ModelStore
 
@@ -103,7 +104,9 @@ def test_a_model_that_was_trained_meanwhile_is_there(folder, make_checkpoint):
 
 def test_the_title_tells_norms_and_metrics(folder):
     value = Interval(mean=61.25, low=60.0, high=62.5)
-    record = Record(protocol={"split": "test"}, step=7, metrics={"rmse": value, "lpips": value})
+    record = RecordedMetrics(
+        protocol={"split": "test"}, step=7, metrics={"rmse": value, "lpips": value}
+    )
     write_json(folder / "new" / METRICS_FILE, record)
     titles = {model.name: model.title for model in ModelStore(folder).catalog.models.values()}
     assert titles == {
@@ -113,7 +116,9 @@ def test_the_title_tells_norms_and_metrics(folder):
 
 
 def test_metrics_of_other_weights_are_not_shown(folder):
-    record = Record(protocol={}, step=6, metrics={"rmse": Interval(mean=1.0, low=1.0, high=1.0)})
+    record = RecordedMetrics(
+        protocol={}, step=6, metrics={"rmse": Interval(mean=1.0, low=1.0, high=1.0)}
+    )
     write_json(folder / "new" / METRICS_FILE, record)
     assert ModelStore(folder).get("new").title == "new: ILM+IN / IN"
 

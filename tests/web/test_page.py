@@ -8,12 +8,12 @@ from playwright.sync_api import expect
 from web.painting import with_rectangle
 from web.visitor import pixels, wait_until
 
+from pix2pix_ilm import metrics
 from pix2pix_ilm.data.images import read_image
-from pix2pix_ilm.evaluation import metrics
-from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.statistics import Interval
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.training.runs import write_json
 from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.page import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
@@ -231,7 +231,7 @@ def test_without_a_model_one_can_paint_and_learns_what_to_do(
 def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_checkpoint, tmp_path):
     values = {"rmse": 61.2, "lpips": 0.435, "ssim": 0.231}
     measured = {name: Interval(mean=x, low=x, high=x) for name, x in values.items()}
-    record = Record(protocol={"split": "test"}, step=7, metrics=measured)
+    record = RecordedMetrics(protocol={"split": "test"}, step=7, metrics=measured)
     write_json(make_checkpoint("facades-ilm") / METRICS_FILE, record)
     make_checkpoint("plain", norm="none")
     visitor = visit(serve_page(tmp_path))

@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from pix2pix_ilm.checkpoints import MODEL_CONFIG
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.gallery import gallery
-from pix2pix_ilm.evaluation.record import METRICS_FILE, Record
+from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.scores import Scores, table_metrics
 from pix2pix_ilm.evaluation.statistics import Interval, summarize
-from pix2pix_ilm.training.runs import MODEL_CONFIG, write_json
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.web.painter import draw_facade
 
 pytestmark = [
@@ -35,7 +36,9 @@ def odd_models(make_checkpoint, tmp_path):
             config["image_size"] = MARKUP
         (checkpoint / MODEL_CONFIG).write_text(json.dumps(config))
         value = Interval(mean=1.0, low=0.0, high=2.0)
-        record = Record(protocol={MARKUP: MARKUP}, step=7, metrics={"rmse": value, MARKUP: value})
+        record = RecordedMetrics(
+            protocol={MARKUP: MARKUP}, step=7, metrics={"rmse": value, MARKUP: value}
+        )
         write_json(checkpoint / METRICS_FILE, record)
     return tmp_path
 
@@ -81,6 +84,7 @@ def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_p
     visitor.choose("second", f"{MARKUP}: ILM+IN")
     expect(visitor.page.locator("#second-photo")).to_contain_text(MARKUP)
     visitor.choose("second", "none")
+    expect(visitor.page.locator("#second-photo")).to_be_hidden()
     visitor.choose("model", f"{BROKEN}: broken, cannot be used")
     visitor.expect_toast(f"The model '{BROKEN}' is broken; choose another one.")
     visitor.choose("model", f"{MARKUP}: ILM+IN")

@@ -38,7 +38,7 @@ def test_one_finger_paints_and_a_second_is_ignored(touched):
     touch("End")
     painter.expect_received(1)
     expected = with_rectangle(wall(), (10, 10), (50, 60), "Window")
-    assert np.array_equal(painter.app.received[0], expected)
+    assert np.array_equal(painter.received[0], expected)
     assert painter.page.evaluate("window.scrollY") == scrolled
 
 
@@ -49,7 +49,7 @@ def test_a_canceled_touch_takes_its_stroke_back(touched):
     assert painter.color(20, 20) == "Window"
     touch("Cancel")
     assert np.array_equal(painter.label_map(), wall())
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_a_pen_paints(painter):
@@ -71,7 +71,7 @@ def test_everything_can_be_painted_by_keyboard(painter):
     expect(painter.root.get_by_role("status")).to_have_text(
         "Rectangle · Door · at 129, 144 on Door · 2 \u00d7 17"
     )
-    assert not painter.app.received
+    assert not painter.received
     painter.press("Enter")
     painter.expect_received(1)
     painter.press("Space", *["Shift+ArrowLeft"] * 9, "Escape")
@@ -163,7 +163,7 @@ def test_the_picture_survives_other_tabs_and_the_canvas_every_value(painter):
     painter.drag((100, 100), (150, 150))
     painter.expect_received(3)
     expected = with_rectangle(expected, (100, 100), (150, 150), "Window")
-    assert np.array_equal(painter.app.received[-1], expected)
+    assert np.array_equal(painter.received[-1], expected)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark"), (320, "light")])

@@ -12,6 +12,7 @@ from web.painting import (
     DOUBLED,
     RANDOM,
     SCATTERED,
+    App,
     Painter,
     disc,
     is_selected,
@@ -31,7 +32,7 @@ pytestmark = [
 def test_an_untouched_canvas_can_be_submitted(painter):
     painter.page.get_by_role("button", name="Submit").click()
     painter.expect_received(1)
-    assert np.array_equal(painter.app.received[0], wall())
+    assert np.array_equal(painter.received[0], wall())
 
 
 def test_rectangles_are_exact_and_previewed_and_sent(painter):
@@ -45,10 +46,10 @@ def test_rectangles_are_exact_and_previewed_and_sent(painter):
     painter.page.mouse.move(*painter.at(10, 20))
     assert np.array_equal(painter.label_map(), expected)
     expect(painter.root.locator(".readout")).to_have_text("51 \u00d7 61")
-    assert not painter.app.received
+    assert not painter.received
     painter.page.mouse.up()
     painter.expect_received(1)
-    assert np.array_equal(painter.app.received[0], expected)
+    assert np.array_equal(painter.received[0], expected)
 
 
 def test_the_brush_draws_discs_and_lines_of_them(painter):
@@ -101,7 +102,7 @@ def test_the_eyedropper_chooses_what_it_touches_and_hands_back(painter):
     expect(painter.root.get_by_role("radio", name=painter.color(other, 3))).to_be_checked()
     assert is_selected(painter, "Brush")
     assert np.array_equal(painter.label_map(), DOUBLED[::2, ::2])
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_undo_and_redo_retrace_what_was_done(painter):
@@ -121,7 +122,7 @@ def test_undo_and_redo_retrace_what_was_done(painter):
         painter.press("Control+Shift+Z")
         assert np.array_equal(painter.label_map(), label)
     painter.expect_received(4 + 4 + 4)
-    assert np.array_equal(painter.app.received[-1], labels[-1])
+    assert np.array_equal(painter.received[-1], labels[-1])
 
 
 def test_a_new_stroke_ends_redoing(painter):
@@ -140,13 +141,13 @@ def test_a_stroke_that_changes_nothing_is_no_step(painter):
     painter.drag((5, 5), (50, 50))
     painter.click("Clear")
     expect(painter.root.get_by_role("button", name="Undo")).to_be_disabled()
-    assert not painter.app.received
+    assert not painter.received
 
 
-def test_the_last_fifty_steps_can_be_undone(app, serve, new_page):
+def test_the_last_fifty_steps_can_be_undone(serve, new_page):
     with gr.Blocks() as unheard:  # a server that listens makes a hundred steps slow
         make_painter(elem_id="painter")
-    painter = Painter(new_page(serve(unheard)), app)
+    painter = Painter(new_page(serve(unheard)), App())
     painter.click("Brush")
     painter.root.get_by_label("Brush size").fill("1")
     painter.canvas.focus()
@@ -175,13 +176,13 @@ def test_what_the_server_sets_is_a_step_of_its_own_without_echo(painter):
         assert np.array_equal(painter.label_map(), DOUBLED[::2, ::2])
     painter.page.get_by_role("button", name="Submit").click()
     painter.expect_received(5)
-    assert np.array_equal(painter.app.received[-1], DOUBLED[::2, ::2])
+    assert np.array_equal(painter.received[-1], DOUBLED[::2, ::2])
 
 
 def test_random_asks_the_server(painter):
     painter.click("Random")
     painter.wait_for(RANDOM)
-    assert not painter.app.received
+    assert not painter.received
 
 
 def test_a_value_that_comes_amid_a_stroke_ends_it(painter):
@@ -218,4 +219,4 @@ def test_undoing_amid_a_stroke_takes_it_back(painter):
     painter.page.mouse.move(*painter.at(90, 90))
     painter.page.mouse.up()
     assert np.array_equal(painter.label_map(), wall())
-    assert not painter.app.received
+    assert not painter.received

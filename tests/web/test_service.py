@@ -1,5 +1,6 @@
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.model_store import ModelStore
@@ -49,6 +51,15 @@ def upload(service, tmp_path):  # noqa: ARG001  the service sets the upload fold
 
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_the_pages_worker_flushes_denormals(service):
+    model, seen = service.store.get("model"), []
+    network = service.store.load(model).generator
+    network.register_forward_pre_hook(lambda *_: seen.append(flushes_denormals()))
+    with ThreadPoolExecutor(1) as worker:
+        worker.submit(service.make_photo, noise(32, 32), model).result()
+    assert seen == [True]
 
 
 def test_a_photo_is_what_the_translator_makes(service):

@@ -75,8 +75,12 @@ class Visitor:
         """See one message that says just this, and close it, unless it has gone by itself."""
         expect(self.toasts).to_have_text([text])
         buttons = self.page.get_by_test_id("toast-close")
-        buttons.evaluate_all("buttons => buttons.forEach(button => button.click())")
-        expect(self.toasts).to_have_count(0)
+
+        def closed() -> bool:
+            buttons.evaluate_all("buttons => buttons.forEach(button => button.click())")
+            return self.toasts.count() == 0
+
+        wait_until(self.page, closed, f"the message stays: {text}")
 
     def save(self, button_id: str, folder: Path) -> Path:
         with self.page.expect_download() as download:

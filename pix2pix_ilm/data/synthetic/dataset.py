@@ -14,8 +14,8 @@ from PIL import Image
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.synthetic.layout import Scene, lay_out
 from pix2pix_ilm.data.synthetic.render import Picture, draw_photo
-from pix2pix_ilm.errors import ArgumentError, UserError
-from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.errors import ArgumentError
+from pix2pix_ilm.files import filling_folder, write_atomically
 
 
 def draw_pair(seed: int, size: int = 256) -> tuple[Picture, Picture]:
@@ -39,7 +39,7 @@ def draw_pair(seed: int, size: int = 256) -> tuple[Picture, Picture]:
 
 
 def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
-    """Write a paired data set: side-by-side PNGs, photo left and label map right.
+    """Write a paired data set, complete or not at all: side-by-side PNGs, label maps on the right.
 
     Args:
         out: New or empty folder that receives ``train``, ``val`` and ``test`` with 80, 10 and 10
@@ -49,20 +49,20 @@ def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
         seed: Chooses the facades, at least 0.
 
     Raises:
-        ValueError: The count is too small or the size out of range.
+        ValueError: The count is too small, the size out of range, or the seed negative.
         UserError: The folder is not empty, or a file cannot be written.
     """
     check_size(size)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: is not empty; choose a new folder")
+    if seed < 0:
+        raise ArgumentError("seed", "at least 0", seed)
     if count < 3:
         raise ArgumentError("count", "at least 3 pairs (train, val, test)", count)
     held_out = max(count // 10, 1)
     shares = {"train": count - 2 * held_out, "val": held_out, "test": held_out}
-    paths = [out / split / f"{i + 1}.png" for split, share in shares.items() for i in range(share)]
+    names = [f"{split}/{i + 1}.png" for split, share in shares.items() for i in range(share)]
     seeds = np.random.SeedSequence(seed).generate_state(count).tolist()
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(write_pair, paths, seeds, [size] * count))
+    with filling_folder(out) as folder, ThreadPoolExecutor() as pool:
+        list(pool.map(write_pair, [folder / name for name in names], seeds, [size] * count))
 
 
 def check_size(size: int) -> None:

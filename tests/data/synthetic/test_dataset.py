@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -218,6 +221,29 @@ def test_a_failed_write_leaves_no_file_behind(tmp_path, monkeypatch):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+KILLED_MIDWAY = """
+import os, sys
+from pathlib import Path
+from pix2pix_ilm.data import synthetic
+
+def write_pair(path, *arguments):
+    if path.name == "4.png":
+        os._exit(9)
+    write(path, *arguments)
+
+write, synthetic.write_pair = synthetic.write_pair, write_pair
+synthetic.synthesize(Path(sys.argv[1]), 8, 32)
+"""
+
+
+def test_a_killed_drawing_leaves_no_folder(tmp_path):
+    out = tmp_path / "out"
+    killed = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, out], check=False)
+    assert killed.returncode == 9
+    assert not out.exists()
+    synthesize(out, 3, 32)
+
+
 @pytest.mark.parametrize("size", [31, 1025, 0, -64])
 def test_sizes_out_of_range_are_refused(tmp_path, size):
     message = f"size: expected 32 to 1024 pixels, found {size}"
@@ -225,6 +251,12 @@ def test_sizes_out_of_range_are_refused(tmp_path, size):
         draw_pair(0, size)
     with pytest.raises(ValueError, match=message):
         synthesize(tmp_path / "out", 3, size=size)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_negative_seed_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^seed: expected at least 0, found -1$"):
+        synthesize(tmp_path / "out", 3, seed=-1)
     assert not (tmp_path / "out").exists()
 
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from pix2pix_ilm.data import digest
-from pix2pix_ilm.data.digest import digest_files
+from pix2pix_ilm.data import cache
+from pix2pix_ilm.data.cache import content_hash
 from pix2pix_ilm.data.pairs import find_pairs
 
 
@@ -20,14 +20,14 @@ def pairs(tmp_path, noise, save):
 @pytest.fixture
 def readings(monkeypatch):
     """The files read so far; what was written just now counts as settled."""
-    read, read_bytes = [], digest.read_bytes
+    read, read_bytes = [], cache.read_bytes
 
     def counted(path):
         read.append(path)
         return read_bytes(path)
 
-    monkeypatch.setattr(digest, "read_bytes", counted)
-    monkeypatch.setattr(digest, "SETTLED", 0)
+    monkeypatch.setattr(cache, "read_bytes", counted)
+    monkeypatch.setattr(cache, "SETTLED", 0)
     return read
 
 
@@ -47,41 +47,41 @@ def replace(path):
 
 
 def test_files_are_read_once(pairs, tmp_path, readings):
-    first = digest_files(pairs, tmp_path)
+    first = content_hash(pairs, tmp_path)
     assert len(readings) == 3
-    assert digest_files(pairs, tmp_path) == first
+    assert content_hash(pairs, tmp_path) == first
     assert len(readings) == 3
-    assert digest_files(pairs[:2], tmp_path) != first
+    assert content_hash(pairs[:2], tmp_path) != first
     assert len(readings) == 5
 
 
 @pytest.mark.parametrize("change", [exchange_keeping_time, replace])
 def test_changed_files_are_read_again(pairs, tmp_path, readings, change):
-    before = digest_files(pairs, tmp_path)
+    before = content_hash(pairs, tmp_path)
     change(tmp_path / "data" / "train" / "1.png")
-    assert digest_files(pairs, tmp_path) != before
+    assert content_hash(pairs, tmp_path) != before
     assert len(readings) == 6
 
 
 @pytest.mark.usefixtures("readings")
 def test_exchanged_names_are_noticed(pairs, tmp_path):
-    before = digest_files(pairs, tmp_path)
+    before = content_hash(pairs, tmp_path)
     folder = tmp_path / "data" / "train"
     (folder / "1.png").rename(folder / "x")
     (folder / "2.png").rename(folder / "1.png")
     (folder / "x").rename(folder / "2.png")
-    assert digest_files(pairs, tmp_path) != before
+    assert content_hash(pairs, tmp_path) != before
 
 
 def test_copies_elsewhere_have_the_same_digest(pairs, tmp_path, readings):
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
     copies = find_pairs(tmp_path / "copy", "train")
-    assert digest_files(copies, tmp_path) == digest_files(pairs, tmp_path)
+    assert content_hash(copies, tmp_path) == content_hash(pairs, tmp_path)
     assert len(readings) == 6
 
 
 def test_files_changed_just_now_are_not_remembered(pairs, tmp_path, readings, monkeypatch):
-    monkeypatch.setattr(digest, "SETTLED", 10**12)
-    assert digest_files(pairs, tmp_path) == digest_files(pairs, tmp_path)
+    monkeypatch.setattr(cache, "SETTLED", 10**12)
+    assert content_hash(pairs, tmp_path) == content_hash(pairs, tmp_path)
     assert len(readings) == 6
     assert not list(tmp_path.glob("*.digest"))

@@ -20,19 +20,8 @@ from torchvision import models
 
 from pix2pix_ilm.data.images import to_unit
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation import metrics
-from pix2pix_ilm.evaluation.metrics import (
-    ALEXNET_FEATURES,
-    l1,
-    lpips,
-    lpips_network,
-    psnr,
-    rmse,
-    rmse_rgb,
-    ssim,
-    ssim_paper,
-    trunk_weights,
-)
+from pix2pix_ilm.metrics import l1, lpips, perceptual, psnr, rmse, rmse_rgb, ssim, ssim_paper
+from pix2pix_ilm.metrics.perceptual import ALEXNET_FEATURES, lpips_network, trunk_weights
 
 ERRORS = (rmse, rmse_rgb, l1)
 SIMILARITIES = (ssim, ssim_paper)
@@ -285,7 +274,7 @@ def test_smallest_images():
 
 def test_importing_the_metrics_stays_light():
     program = (
-        "import pix2pix_ilm.evaluation.metrics, sys;"
+        "import pix2pix_ilm.metrics, sys;"
         "print(*{'lpips', 'scipy', 'skimage', 'torchvision'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
@@ -387,7 +376,7 @@ def test_the_network_is_built_once_frozen_and_without_touching_the_random_state(
 def test_lpips_of_more_images_than_go_through_the_network_at_once(monkeypatch):
     images, targets = draw(5, seed=1), draw(5, seed=2)
     together = lpips(images, targets)
-    monkeypatch.setattr(metrics, "LPIPS_CHUNK", 2)
+    monkeypatch.setattr(perceptual, "LPIPS_CHUNK", 2)
     torch.testing.assert_close(lpips(images, targets), together)
 
 

@@ -1,11 +1,10 @@
 """The names that stand for data sets, beside plain folders."""
 
-import shutil
 from pathlib import Path
 
 from filelock import FileLock
 
-from pix2pix_ilm.data.cache import default_cache
+from pix2pix_ilm.data.cache import default_cache, unwritable
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder
@@ -30,7 +29,7 @@ def data_folder(name: str, image_size: int) -> Path:
     folder = FACADES if name == "facades" else Path(name)
     if not is_folder(folder):
         raise UserError(
-            f"{folder}: no such folder; give --data a folder of image pairs, or run "
+            f"{folder}: no such folder; expected a folder of image pairs, or run "
             "'pix2pix-ilm data download facades' first"
         )
     return folder
@@ -43,10 +42,7 @@ def synthetic_folder(image_size: int) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not folder.is_dir():
-                drawn = folder.with_suffix(".tmp")
-                shutil.rmtree(drawn, ignore_errors=True)  # of a drawing that was cut short
-                synthesize(drawn, SYNTHETIC_PAIRS, image_size)
-                drawn.rename(folder)
+                synthesize(folder, SYNTHETIC_PAIRS, image_size)
     except OSError as error:
-        raise UserError(f"{folder.parent}: the cache cannot be written ({error})") from None
+        raise unwritable(folder.parent, error) from None
     return folder

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from pix2pix_ilm.checkpoints import resolve_checkpoint
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.serving.fetch import checkpoint_folder
 from pix2pix_ilm.serving.translator import Translator
 
 
@@ -25,7 +25,7 @@ def hub(monkeypatch, tmp_path):
 
 def test_a_repository_is_fetched_without_what_is_not_needed(hub, make_checkpoint):
     folder = make_checkpoint()
-    assert checkpoint_folder("me/model", "v1") == folder
+    assert resolve_checkpoint("me/model", "v1") == folder
     files = ("config.json", "model.safetensors", "metrics.json")
     assert hub == [("me/model", "v1", files)]
     assert Translator.load("me/model", "cpu").config.image_size == 32
@@ -35,11 +35,11 @@ def test_folders_are_not_looked_for_on_the_hub(hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoints" / "a").mkdir(parents=True)
     for name in ("checkpoints/a", "checkpoints/misspelt", "name", "a/b/c", "/a", str(tmp_path)):
-        assert checkpoint_folder(name) == Path(name)
+        assert resolve_checkpoint(name) == Path(name)
     assert hub == []
 
 
 def test_what_is_nowhere_is_refused_in_one_line(hub):
     with pytest.raises(UserError, match=r"^me/other: no such folder, .* \(not to be found\)$"):
-        checkpoint_folder("me/other")
+        resolve_checkpoint("me/other")
     assert len(hub) == 1

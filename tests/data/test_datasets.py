@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pix2pix_ilm.data import sources
+from pix2pix_ilm.data import datasets
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs
-from pix2pix_ilm.data.sources import data_folder
+from pix2pix_ilm.data.synthetic import dataset
 from pix2pix_ilm.errors import UserError
 
 
@@ -14,7 +15,7 @@ from pix2pix_ilm.errors import UserError
 def store(tmp_path, monkeypatch):
     """A cache of its own, with few drawn pairs."""
     monkeypatch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sources, "SYNTHETIC_PAIRS", 10)
+    monkeypatch.setattr(datasets, "SYNTHETIC_PAIRS", 10)
     return tmp_path / "cache"
 
 
@@ -22,13 +23,13 @@ def store(tmp_path, monkeypatch):
 def drawings(monkeypatch):
     """The folders drawn so far."""
     drawn = []
-    synthesize = sources.synthesize
+    synthesize = datasets.synthesize
 
     def counted(folder, *args):
         drawn.append(folder)
         synthesize(folder, *args)
 
-    monkeypatch.setattr(sources, "synthesize", counted)
+    monkeypatch.setattr(datasets, "synthesize", counted)
     return drawn
 
 
@@ -55,7 +56,7 @@ def test_facades_lie_below_the_working_folder(tmp_path, monkeypatch):
 def test_what_is_no_folder_is_refused(tmp_path, name):
     (tmp_path / "file").touch()
     message = error_of(str(tmp_path / name), 32)
-    assert message.startswith(f"{tmp_path / name}: no such folder; give --data")
+    assert message.startswith(f"{tmp_path / name}: no such folder; expected")
     assert "\n" not in message
 
 
@@ -85,18 +86,20 @@ def test_threads_that_start_at_once_draw_once(store, drawings):
 
 
 def test_an_interrupted_drawing_is_not_taken_for_a_whole_one(store, monkeypatch):
-    synthesize = sources.synthesize
+    write_pair = dataset.write_pair
 
-    def stop_half_way(folder, *_):
-        synthesize(folder, 3, 32)
-        raise KeyboardInterrupt
+    def stop_half_way(path, *arguments):
+        if path.name == "5.png":
+            raise KeyboardInterrupt
+        write_pair(path, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "synthesize", stop_half_way)
+        patch.setattr(dataset, "write_pair", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             data_folder("synthetic", 32)
     assert len(find_pairs(data_folder("synthetic", 32), "train")) == 8
     assert not list(store.glob("*.tmp"))
+    assert not list(store.glob(".*"))
 
 
 def test_a_cache_that_cannot_be_written_is_one_error(tmp_path, monkeypatch):

@@ -1,0 +1,160 @@
+"""A trained generator as a folder: configuration and weights, named, read and written.
+
+config.json           the generator's configuration, and what it was trained for
+model.safetensors     its weights
+metrics.json          its metrics, where they were recorded
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.errors import SettingError, UserError, shorten
+from pix2pix_ilm.files import is_folder, read_json, write_atomically, write_json
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.norms import NormName
+
+MODEL_CONFIG, WEIGHTS, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"
+LARGEST_IMAGE = 1024  # pixels a side that a generator may have been trained on
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Content of ``config.json``: what a trained generator is, and was trained for."""
+
+    generator: GeneratorConfig
+    image_size: int
+    """Height and width of the images it was trained on."""
+    direction: Direction
+    """BtoA: the right half of a side-by-side image is the input; AtoB: the left one."""
+    data: str
+    """What it was trained on."""
+    step: int | None
+    """Training steps behind the weights; None if they came from elsewhere."""
+    discriminator_norm: NormName | None = None
+    """Normalization of the discriminator that it was trained against."""
+    seed: int | None = None
+    """Seed of the training."""
+
+    def __post_init__(self) -> None:
+        multiple, most = self.generator.size_multiple, LARGEST_IMAGE
+        if not 1 <= self.image_size <= most or self.image_size % multiple:
+            expected = f"a multiple of {multiple} up to {most}"
+            raise SettingError("image_size", expected, self.image_size)
+        if self.step is not None and self.step < 0:
+            raise SettingError("step", "at least 0", self.step)
+
+
+def save_generator(folder: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """Write weights and configuration into a folder; errors as in ``write_atomically``."""
+    serialized = to_safetensors({name: value.contiguous() for name, value in weights.items()})
+    write_atomically(folder / WEIGHTS, lambda file: file.write(serialized))
+    write_json(folder / MODEL_CONFIG, config)
+
+
+def read_model_config(folder: Path) -> ModelConfig:
+    """Read what a checkpoint's folder says of its generator; UserError if it is no checkpoint."""
+    if not (folder / MODEL_CONFIG).is_file():
+        raise UserError(f"{folder}: not a checkpoint (no {MODEL_CONFIG} in it)")
+    return read_json(folder / MODEL_CONFIG, ModelConfig)
+
+
+def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
+    """Load a trained generator, in evaluation mode on the CPU, and what its folder says of it.
+
+    Raises:
+        UserError: not a checkpoint, or weights that are damaged or do not fit its configuration.
+    """
+    config = read_model_config(folder)
+    with torch.device("meta"):  # no memory before it is known to be needed
+        generator = UNetGenerator(config.generator)
+    try:
+        weights = check_weights(load_file(folder / WEIGHTS), generator.state_dict())
+        weights = {name: tensor.clone() for name, tensor in weights.items()}  # not of the file
+        generator.load_state_dict(weights, assign=True)
+    except (OSError, SafetensorError, RuntimeError, UserError) as error:
+        *_, reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{folder / WEIGHTS}: cannot be loaded ({reason.strip()})") from None
+    return generator.eval(), config
+
+
+def resolve_checkpoint(name: str | Path, revision: str | None = None) -> Path:
+    """Find the folder of a checkpoint: the one of this name, or a copy of a repository of the hub.
+
+    Args:
+        name: a folder, or OWNER/NAME on the hub, from where it is downloaded once.
+        revision: branch, tag or commit there.
+
+    Raises:
+        UserError: there is neither, or the hub cannot be reached.
+    """
+    owner, _, rest = str(name).partition("/")
+    if is_folder(Path(name)) or not owner or not rest or "/" in rest or is_folder(Path(owner)):
+        return Path(name)  # whoever reads it says if it is no checkpoint
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        files = [MODEL_CONFIG, WEIGHTS, METRICS_FILE]
+        return Path(snapshot_download(str(name), revision=revision, allow_patterns=files))
+    except (OSError, HFValidationError, LocalEntryNotFoundError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{name}: no such folder, and no such repository to be had from the Hugging Face hub "
+            f"({reason})"
+        ) from None
+
+
+def read_saved(path: Path) -> object:
+    """Return what ``torch.save`` wrote of tensors and plain values, on the CPU.
+
+    Raises:
+        UserError: anything else, such as a pickle of objects, whose code would have to run.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of TorchScript, which is refused all the same
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except OSError as error:
+            raise UserError(f"cannot be read ({error.strerror})") from None
+        except Exception:  # whatever a damaged file provokes
+            raise UserError(
+                "cannot be read (damaged, or more than plain weights, such as a whole module or "
+                "TorchScript, which would have to run; save its state_dict())"
+            ) from None
+
+
+def check_weights(weights: object, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights in the types of a network's own, after a look at every one.
+
+    Args:
+        weights: tensors by name; names that the network lacks are left to ``load_state_dict``.
+        like: the network's own, e.g. on the meta device.
+
+    Raises:
+        UserError: names the first that is no tensor, of another kind of number, or not finite.
+    """
+    if not isinstance(weights, Mapping):
+        raise UserError(f"expected tensors by name, found {type(weights).__name__}")
+    checked: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if not isinstance(tensor, Tensor):
+            raise UserError(f"{shorten(name)}: expected a tensor, found {type(tensor).__name__}")
+        if tensor.is_meta or tensor.layout != torch.strided:
+            raise UserError(f"{name}: expected a dense tensor, found {tensor.layout}")
+        wanted = like.get(name, tensor)
+        whole = not tensor.is_floating_point()  # a counter may have become a fraction with others
+        if tensor.is_complex() or (whole and wanted.is_floating_point()):
+            raise UserError(f"{name}: expected {wanted.dtype}, found {tensor.dtype}")
+        checked[name] = tensor.to(wanted.dtype)
+        if not checked[name].isfinite().all():
+            raise UserError(f"{name}: expected finite numbers, found infinite ones or NaN")
+    return checked

@@ -1,0 +1,55 @@
+"""``pix2pix-ilm demo``: the web page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from pix2pix_ilm.devices import Device
+from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.terminal import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Open the web page where visitors paint or upload label maps and see the photos."""
+
+    checkpoint: tuple[Path, ...] = ()
+    """Folders of trained models to offer first, beside those in --checkpoints."""
+    checkpoints: Path = Path("checkpoints")
+    """Folder whose trained models are all offered."""
+    host: str = "127.0.0.1"
+    """Name or address to listen on; 0.0.0.0: all of this machine's."""
+    port: int | None = None
+    """Port to listen on; unset: the first free one from 7860."""
+    auth: str | None = None
+    """USER:PASSWORD that visitors must give; required wherever others can connect."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which browsers may ask for the page, e.g. behind a proxy."""
+    share: bool = False
+    """Also open a public address through Gradio's servers."""
+    device: Device = "auto"
+    """Where to compute; auto: the fastest that is there."""
+
+    def __post_init__(self) -> None:
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise SettingError("port", "1 to 65535", self.port)
+
+
+def run(prog: str, arguments: list[str]) -> None:
+    """Open the web page: paint or upload a label map, see the photo."""
+    options = tyro.cli(Demo, prog=prog, args=arguments)
+    say("Starting the page ...")
+    from pix2pix_ilm.web.server import serve
+
+    serve(
+        options.checkpoints,
+        options.checkpoint,
+        host=options.host,
+        port=options.port,
+        auth=options.auth,
+        allowed_hosts=options.allow_host,
+        share=options.share,
+        device=options.device,
+        say=say,
+    )

@@ -1,0 +1,40 @@
+"""``pix2pix-ilm import-weights``: from another program's weights to a checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from tyro.conf import Positional
+
+from pix2pix_ilm.terminal import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportWeights:
+    """Make a checkpoint of a generator that pytorch-CycleGAN-and-pix2pix trained."""
+
+    source: Positional[Path]
+    """The generator's weights, such as latest_net_G.pth: a U-Net (unet_256, unet_128)."""
+    out: Path
+    """A new folder for the checkpoint, such as checkpoints/NAME."""
+    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    """What it was trained to translate; the file does not say."""
+    batch_statistics: bool = False
+    """Normalise with each image's statistics instead of BatchNorm's running ones, as that project
+    does unless it is run with --eval."""
+
+
+def run(prog: str, arguments: list[str]) -> None:
+    """Import a generator that pytorch-CycleGAN-and-pix2pix trained."""
+    options = tyro.cli(ImportWeights, prog=prog, args=arguments)
+    from pix2pix_ilm.serving.importing import import_generator
+
+    described = import_generator(**vars(options))
+    generator = described.generator
+    say(
+        f"Done: {options.out} (U-Net of {generator.num_downs} levels, ngf {generator.ngf}, norm "
+        f"{generator.norm}, {described.direction})\n"
+        f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {options.out} "
+        "--out outputs"
+    )

@@ -1,0 +1,71 @@
+"""``pix2pix-ilm train``: from image pairs to a trained model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from pix2pix_ilm.cli.compatibility import rename_flags
+from pix2pix_ilm.terminal import say
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """Continue a run from its last save, exactly as if it had never stopped."""
+
+    resume: Path
+    """The run's folder, such as checkpoints/NAME."""
+    data: str | None = None
+    """Where the training data lie now, if they were moved; they must be the same."""
+    epochs: int | None = None
+    """Train up to this epoch instead of the run's last one. The learning rate of every epoch to
+    come is that of a run of so many epochs: where it had begun to fall, it rises again."""
+
+
+def run(prog: str, arguments: list[str]) -> None:
+    """Train a model on image pairs."""
+    if any(argument.split("=")[0] == "--resume" for argument in arguments):
+        options = tyro.cli(Resume, prog=prog, args=arguments)
+        report_training(
+            lambda loop: loop.resume(options.resume, data=options.data, epochs=options.epochs)
+        )
+        return
+
+    from pix2pix_ilm.training.config import PRESETS
+
+    config = tyro.extras.overridable_config_cli(
+        PRESETS,
+        prog=prog,
+        args=rename_flags(arguments),
+        description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists every "
+        "hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run.",
+    )
+    report_training(lambda loop: loop.train(config))
+
+
+def report_training(work: Callable[["ModuleType"], Path]) -> None:
+    """Train, and say what can be done next."""
+    from pix2pix_ilm.training import loop
+    from pix2pix_ilm.training.interrupts import Interrupted
+    from pix2pix_ilm.training.setup import is_main_process
+
+    try:
+        folder = work(loop)
+    except Interrupted as stop:
+        say(
+            f"Stopped and saved at step {stop.step}. "
+            f"Continue with: pix2pix-ilm train --resume {stop.folder}"
+        )
+        raise KeyboardInterrupt from stop
+    if is_main_process():
+        say(
+            f"Done: {folder}\n"
+            f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
+            f"  curves:      {folder / 'metrics.jsonl'}, or tensorboard --logdir {folder}\n"
+            f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {folder} --out outputs"
+        )

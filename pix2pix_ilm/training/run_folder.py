@@ -1,0 +1,196 @@
+"""A run's folder: what it holds, and how it is written so that nothing is ever half there.
+
+config.json           the generator's configuration and how to use it
+model.safetensors     the generator's weights
+run.json              the whole configuration, versions, data, split lists
+training_state.pt     both networks and optimizers at one step: all that resuming needs
+metrics.jsonl         losses, a line every few steps
+samples/              a grid of label maps, outputs and photos every few epochs
+tensorboard/          the losses and samples as curves and images
+.lock                 held by the process that trains; no more than a leftover without one
+"""
+
+import platform
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from pix2pix_ilm.checkpoints import ModelConfig, check_weights, read_saved, save_generator
+from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
+from pix2pix_ilm.files import (
+    TEMPORARY,
+    is_folder,
+    make_folder,
+    read_json,
+    take_lock,
+    write_atomically,
+)
+from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.step import Networks
+
+RUN, STATE, METRICS, LOCK = "run.json", "training_state.pt", "metrics.jsonl", ".lock"
+VERSIONED = ("pix2pix-ilm", "torch", "torchvision", "accelerate", "numpy", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What ``run.json`` says of a run."""
+
+    config: TrainConfig
+    data_digest: str
+    """SHA-256 over names and contents of the training files."""
+    train: list[str]
+    """Names of the training pairs."""
+    val: list[str]
+    """Names of the validation pairs."""
+    versions: dict[str, str]
+    processes: int = 1
+    """How many processes it was started with; together they see one global batch per step."""
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise SettingError("processes", "at least 1", self.processes)
+
+
+def lock_run(folder: Path) -> AbstractContextManager[object]:
+    """Hold a run's lock: one process trains it at a time.
+
+    Raises:
+        LockedError: another process trains it.
+    """
+    try:
+        return take_lock(folder / LOCK)
+    except LockedError:
+        raise LockedError(
+            f"{folder}: another process is training this run; wait until it ends, or stop it"
+        ) from None
+
+
+def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[object]]:
+    """Make a new run's folder and hold its lock; without an explicit name, one that is not taken.
+
+    An empty folder, such as a start leaves that was cut short, is as good as none.
+
+    Raises:
+        LockedError: another process is starting a run of the explicit name.
+        UserError: the explicit name is taken, or the folder cannot be made.
+    """
+    folder, count = config.checkpoints / config.run_name, 1
+    while True:
+        try:
+            lock = lock_if_new(folder)
+        except LockedError:
+            if config.name is not None:
+                raise
+            lock = None
+        if lock is not None:
+            return folder, lock
+        if config.name is not None:
+            raise UserError(
+                f"{folder}: is there already; continue it with 'pix2pix-ilm train --resume "
+                f"{folder}', or choose another --name"
+            )
+        count += 1
+        folder = config.checkpoints / f"{config.run_name}-{count}"
+
+
+def lock_if_new(folder: Path) -> AbstractContextManager[object] | None:
+    """Make a folder, unless it is there, and hold its lock; None if there is anything in it."""
+    if not is_folder(folder):
+        make_folder(folder)
+    if not is_empty(folder):
+        return None
+    lock = lock_run(folder)
+    if is_empty(folder):
+        return lock
+    with lock:  # a run began and ended between the two looks
+        return None
+
+
+def is_empty(folder: Path) -> bool:
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing; nobody else may be writing into the run."""
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+def current_versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in VERSIONED}
+
+
+def open_run(folder: Path) -> RunRecord:
+    """The record of an existing run; UserError if the folder is none."""
+    if not (folder / RUN).is_file():
+        raise UserError(f"{folder}: not a training run (no {RUN} in it)")
+    return read_json(folder / RUN, RunRecord)
+
+
+def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
+    """Write all that resuming needs in one file, and the generator for everybody else.
+
+    Raises:
+        UserError: the disk is full or the like; what resuming needs of the last save is intact.
+    """
+    export_generator(folder, networks.generator, step, config)
+    state = {name: part.state_dict() for name, part in vars(networks).items()} | {"step": step}
+    write_atomically(folder / STATE, lambda file: torch.save(state, file))  # last: the step is done
+
+
+def export_generator(folder: Path, generator: nn.Module, step: int, config: TrainConfig) -> None:
+    """Write a training's generator, so that it can be used."""
+    model_config = ModelConfig(
+        generator=config.sized_generator,
+        image_size=config.image_size,
+        direction=config.direction,
+        data=config.data,
+        step=step,
+        discriminator_norm=config.discriminator.norm,
+        seed=config.seed,
+    )
+    save_generator(folder, generator.state_dict(), model_config)
+
+
+def restore(folder: Path, networks: Networks) -> int:
+    """Load the last save into networks and optimizers; returns its step, 0 if there is none.
+
+    Raises:
+        UserError: the file is damaged or of another network; names the file and what in it.
+    """
+    path = folder / STATE
+    if not path.exists():
+        return 0
+    try:
+        state = read_saved(path)
+        if not isinstance(state, dict):
+            raise UserError(f"expected a dict, found {type(state).__name__}")
+        step = state.get("step")
+        if type(step) is not int or step < 0:
+            found = shorten(step) if "step" in state else "none"
+            raise UserError(f"step: expected a whole number from 0, found {found}")
+        for name, part in vars(networks).items():
+            restore_part(part, name, state)
+    except UserError as error:
+        raise UserError(f"{path}: cannot be resumed from ({error})") from None
+    return step
+
+
+def restore_part(part: nn.Module | Optimizer, name: str, state: dict) -> None:
+    """Load one part of a save; UserError that names what does not fit."""
+    try:
+        saved = state[name]
+        if isinstance(part, nn.Module):
+            saved = check_weights(saved, part.state_dict())
+        part.load_state_dict(saved)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    except Exception as error:  # whatever damaged contents provoke
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise UserError(f"{name}: missing or damaged: {reason[0].strip()}") from None

@@ -1,0 +1,16 @@
+import pytest
+
+
+def test_export_folder_writes_one_to_share(run, trained, tmp_path, drawn_pairs):
+    shared = tmp_path / "shared"
+    assert run("export", "folder", trained, "--out", shared, "--float16") == 0
+    assert run("evaluate", shared, "--data", drawn_pairs, "--split", "val", "--record") == 0
+    assert run("export", "folder", shared, "--out", shared, "--float16") == 0
+    assert "| LPIPS |" in (shared / "README.md").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("unchecked")  # the exporter cannot trace them
+def test_export_onnx_says_how_far_its_file_is_from_pytorch(run, trained, tmp_path, capsys):
+    assert run("export", "onnx", trained, "--out", tmp_path / "model") == 0
+    assert "largest differences from PyTorch" in capsys.readouterr().err
+    assert (tmp_path / "model").stat().st_size > 10_000

@@ -1,0 +1,35 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+WAITING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+
+
+def test_an_image_that_makes_pillow_warn_is_read_in_silence(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "train").mkdir()
+    Image.new("RGB", (16, 8)).save(tmp_path / "train" / "1.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # at twice as many it refuses
+    assert run("data", "check", tmp_path) == 0
+    assert capsys.readouterr().err == (
+        "train: 1 good pairs (side by side in train, halves of 8x8)\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch uses GNU OpenMP on Linux")
+@pytest.mark.parametrize(
+    ("told", "spins"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+)
+def test_threads_that_wait_soon_sleep_unless_the_environment_says_otherwise(told, spins):
+    untold = {name: value for name, value in os.environ.items() if name not in WAITING}
+    done = subprocess.run(
+        [sys.executable, "-m", "pix2pix_ilm", "train", "--help"],
+        env=untold | {"OMP_DISPLAY_ENV": "verbose"} | told,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr

@@ -1,0 +1,34 @@
+import pytest
+
+from pix2pix_ilm.training import run_folder
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seeds", "0"], "--seeds: expected at least 1, found 0"),
+        (["--set", "epochs"], "--set: expected NAME=VALUE, found 'epochs'"),
+        (["--set", "image-size=100"], "--image-size: expected one of 32"),
+        (["--set", "nonsense=1"], "nonsense"),
+        (["--data", "nowhere"], "nowhere: no such folder"),
+    ],
+)
+def test_bad_flags_are_refused_in_words(run, flags, message, tmp_path, capsys):
+    assert run("reproduce", *flags, "--out", tmp_path / "study") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_papers_table(run, drawn_pairs, tmp_path, capsys):
+    out = tmp_path / "study"
+    settings = ["train-split=train[:4]", "val-split=val", "image-size=32", "generator.ngf=4",
+                "discriminator.ndf=4", "discriminator.n-layers=2", "epochs=1", "flip=false",
+                "device=cpu", "tracker=none"]  # fmt: skip
+    code = run("reproduce", "--data", drawn_pairs, "--seeds", 1, "--out", out, "--set", *settings)
+    assert code == 0
+    printed, said = capsys.readouterr()
+    assert "ILM+IN / ILM+IN" in printed
+    assert "108.17" in printed  # the paper's
+    assert said.splitlines()[-1] == f"Done: {out / 'report'}"
+    assert run_folder.open_run(out / "in-in-seed0").config.flip is False

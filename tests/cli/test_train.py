@@ -1,0 +1,60 @@
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+
+def test_training_says_what_to_do_next(train_tiny, drawn_pairs, tmp_path, capsys):
+    assert train_tiny(drawn_pairs, tmp_path) == 0
+    printed = capsys.readouterr()
+    assert "epoch 1/1  step 16/16" in printed.out
+    assert f"LABEL_MAP... --checkpoint {tmp_path / 'tiny'}" in printed.err
+    assert (tmp_path / "tiny" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_training_outlives_whoever_reads_its_lines(tiny, drawn_pairs, tmp_path, encoding):
+    arguments = ["train", "facades", "--data", drawn_pairs, *tiny, "--epochs", 1, "--log-every", 1,
+                 "--checkpoints", tmp_path, "--name", "[bold]x :smile:"]  # fmt: skip
+    command = shlex.join(map(str, [sys.executable, "-m", "pix2pix_ilm", *arguments]))
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -1"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path}/[bold]x :smile:: 16 pairs")
+    assert "standard output cannot be written (Broken pipe); going on without it" in done.stderr
+    assert (tmp_path / "[bold]x :smile:" / "model.safetensors").exists()
+
+
+def test_a_taken_name_is_refused_and_nothing_lost(train_tiny, trained, drawn_pairs, capsys):
+    before = (trained / "model.safetensors").read_bytes()
+    assert train_tiny(drawn_pairs, trained.parent) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (trained / "model.safetensors").read_bytes() == before
+
+
+def test_flags_reach_the_networks(run, tiny, drawn_pairs, tmp_path):
+    code = run(
+        "train", "paper", "--data", drawn_pairs, *tiny, "--epochs", 1, "--checkpoints", tmp_path,
+        "--train-split", "train[:4]", "--val-split", "train[4:]", "--device", "cpu",
+        "--generator.norm", "ilm-gn", "--generator.norm-options.num-groups", 2,
+        "--discriminator.norm", "ilm-in",
+    )  # fmt: skip
+    assert code == 0
+    folder = tmp_path / f"{drawn_pairs.name}-ilm-gn-ilm-in"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["train"] == ["1", "2", "3", "4"]
+    assert record["config"]["generator"]["norm_options"]["num_groups"] == 2
+
+
+def test_a_run_is_resumed_by_its_folder(run, trained, capsys):
+    assert run("train", "--resume", trained) == 0
+    assert f"Done: {trained}" in capsys.readouterr().err
