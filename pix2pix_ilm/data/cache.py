@@ -105,9 +105,13 @@ def default_cache() -> Path:
     named = os.environ.get("PIX2PIX_ILM_CACHE")
     if named:
         return Path(named)
-    folder = user_cache_path("pix2pix-ilm")
+    missing = UserError(f"the cache needs a home folder, found none; {ELSEWHERE}")
+    try:
+        folder = user_cache_path("pix2pix-ilm")
+    except RuntimeError:  # of some versions of platformdirs; others return ~ as it is
+        raise missing from None
     if not folder.is_absolute():
-        raise UserError(f"the cache needs a home folder, found none; {ELSEWHERE}")
+        raise missing
     return folder
 
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
-from web.asynchronous import run_async
+from web.event_loop import run_apart
 
 from pix2pix_ilm.web.error_handlers import (
     EXCEPTION_HANDLERS,
@@ -37,7 +37,7 @@ def ask(app: FastAPI, method: str, path: str, **settings) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, **settings)
 
-    return run_async(send())
+    return run_apart(send())
 
 
 def test_little_of_a_long_text_is_repeated():

@@ -6,7 +6,7 @@ import pytest
 from gradio.route_utils import GradioMultiPartParser
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from web.asynchronous import run_async
+from web.event_loop import run_apart
 
 from pix2pix_ilm.web.error_handlers import Refusal
 from pix2pix_ilm.web.painter import MAX_URL_LENGTH, URL_PREFIX
@@ -60,7 +60,7 @@ def inspect(path: str, body: Body, method: str = "POST", **headers: str) -> byte
     async def hand_on() -> bytes:
         return await Request(scope, await inspect_body(scope, body.receive)).body()
 
-    return run_async(hand_on())
+    return run_apart(hand_on())
 
 
 def refused(path: str, body: Body, method: str = "POST", **headers: str) -> int:
@@ -184,7 +184,7 @@ def test_an_upload_is_handed_on_while_it_arrives():
         assert body.taken == 0
         return (await receive())["body"]
 
-    assert run_async(first()) == b"one"
+    assert run_apart(first()) == b"one"
     assert body.taken == 1
 
 
@@ -201,5 +201,5 @@ def test_gradio_deletes_an_upload_that_is_too_large_or_breaks_off(body, tmp_path
         await parser.parse()
 
     with pytest.raises(Refusal):
-        run_async(parse())
+        run_apart(parse())
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from web.asynchronous import run_async
+from web.event_loop import run_apart
 
 from pix2pix_ilm.web import security
 from pix2pix_ilm.web.error_handlers import MISFIT, Refusal
@@ -60,7 +60,7 @@ def ask(app):
             async with httpx.AsyncClient(transport=transport, base_url=SERVER) as client:
                 return await client.request(method, path, **settings)
 
-        return run_async(send())
+        return run_apart(send())
 
     return request
 
@@ -249,7 +249,7 @@ def crowd(monkeypatch):
             assert all(isinstance(result, Refusal) and result.status == 429 for result in away)
             return at_once, len(away), len(answered) - at_once
 
-        return run_async(run())
+        return run_apart(run())
 
     return try_from
 

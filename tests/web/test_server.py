@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from web.asynchronous import run_async
+from web.event_loop import run_apart
 
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.web import server
@@ -135,7 +135,7 @@ def test_the_server_looks_after_old_files_while_it_runs(monkeypatch, tmp_path):
         came.set()
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    run_async(run())
+    run_apart(run())
     assert looked[0] == (tmp_path, 0)
 
 
