@@ -30,7 +30,7 @@ class Model:
 
     @property
     def title(self) -> str:
-        """Name, norms (generator / discriminator) and metrics in one line."""
+        """Return name, norms (generator / discriminator) and metrics in one line."""
         parts = [f"{self.name}: {configuration_label(self.config)}"]
         metrics = self.record.metrics if self.record else {}
         parts += [
@@ -52,7 +52,7 @@ class Catalog:
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """Titles, and the names behind them; broken ones come last."""
+        """List titles, and the names behind them; broken ones come last."""
         usable = [(model.title, name) for name, model in self.models.items()]
         return usable + [(f"{name}: broken, cannot be used", name) for name in self.broken]
 

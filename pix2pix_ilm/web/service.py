@@ -236,8 +236,8 @@ def read_request(request: TranslationRequest) -> tuple[RGBImage, list[str]]:
     if label_map.shape != given.shape:
         notes.append(f"reduced from {size_of(given)}")
     if request.snap:
-        label_map, share = snap_to_palette(label_map)
-        notes.append(f"{share:.1%} of the pixels moved to the nearest color")
+        label_map, fraction = snap_to_palette(label_map)
+        notes.append(f"{fraction:.1%} of the pixels moved to the nearest color")
     return label_map, notes
 
 

@@ -154,7 +154,7 @@ def snap_to_palette(label_map: RGBImage) -> tuple[RGBImage, float]:
     """Move every pixel to the nearest of the twelve colors.
 
     Returns:
-        The label map in those colors, and the share of its pixels that changed, in [0, 1].
+        The label map in those colors, and the fraction of its pixels that changed, in [0, 1].
     """
     distance, classes = nearest_class(torch.from_numpy(np.array(label_map)))
     palette = np.array(list(PALETTE.values()), np.uint8)

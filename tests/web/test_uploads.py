@@ -22,7 +22,7 @@ COLORS = set(PALETTE.values())
 
 @pytest.fixture
 def uploads(tmp_path, monkeypatch):
-    """The server's upload folder."""
+    """Make the server's upload folder."""
     folder = tmp_path / "uploads"
     folder.mkdir()
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
@@ -170,9 +170,9 @@ def test_refusals_repeat_little_of_a_long_name(uploads):
 def test_snapping_moves_to_the_nearest_color_and_counts_what_moved():
     label_map = np.tile(np.array(PALETTE["door"], np.uint8), (10, 10, 1))
     label_map[0] = (3, 204, 250)
-    snapped, share = snap_to_palette(label_map)
+    snapped, fraction = snap_to_palette(label_map)
     assert (snapped == PALETTE["door"]).all()
-    assert share == pytest.approx(0.1)
+    assert fraction == pytest.approx(0.1)
     again, moved = snap_to_palette(snapped)
     assert np.array_equal(again, snapped)
     assert moved == 0
