@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from pix2pix_ilm.web.server import (
     temporary_uploads,
 )
 
+TIMEOUT = 600  # seconds for a program that starts twice
 OPEN = re.compile(r"open at (http://127\.0\.0\.1:\d+/)")
 
 
@@ -151,19 +153,26 @@ def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
         command, stderr=subprocess.PIPE, text=True, cwd=root, env=environment
     ) as process:
         assert process.stderr is not None
+        watchdog = threading.Timer(TIMEOUT, process.kill)  # nothing else ends a wait for a line
+        watchdog.start()
         try:
             lines = iter(process.stderr.readline, "")
-            address = next(found[1] for line in lines if (found := OPEN.search(line)))
-            assert httpx.get(address).status_code == 200
+            found = next(filter(None, map(OPEN.search, lines)), None)
+            assert found, "the program did not say where its page is"
+            address = found[1]
+            assert httpx.get(address, timeout=TIMEOUT).status_code == 200
             assert list(tmp_path.glob("pix2pix-ilm-*"))
             again = subprocess.run(
                 [*command, "--port", str(httpx.URL(address).port)],
                 capture_output=True, text=True, check=False, cwd=root, env=environment,
+                timeout=TIMEOUT,
             )  # fmt: skip
             assert again.returncode == 2
             assert "Traceback" not in again.stderr
             assert "error: " in again.stderr.splitlines()[-1]
         finally:
             process.terminate()
-        assert process.wait(20) == 0
+            process.wait()
+            watchdog.cancel()
+        assert process.returncode == 0
     assert not list(tmp_path.glob("pix2pix-ilm-*"))
