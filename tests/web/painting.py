@@ -1,11 +1,11 @@
 """A page with a painter, a person who uses it, and the pictures to expect."""
 
-import time
 from collections import defaultdict
 
 import gradio as gr
 import numpy as np
 from playwright.sync_api import expect
+from web.visitor import wait_until
 
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.web.painter import (
@@ -23,14 +23,14 @@ COLORS = dict(
 
 
 def coarse_label_map(seed: int) -> np.ndarray:
-    """Blocks of 8x8 pixels in random classes."""
+    """Draw blocks of 8x8 pixels in random classes."""
     rng = np.random.default_rng(seed)
     blocks = rng.choice(np.array(list(PALETTE.values()), np.uint8), (32, 32))
     return np.kron(blocks, np.ones((8, 8, 1), np.uint8))
 
 
 def scattered_label_map(seed: int) -> np.ndarray:
-    """Single pixels of two classes, so that the regions are large and ragged."""
+    """Draw single pixels of two classes, so that the regions are large and ragged."""
     chance = np.random.default_rng(seed).random((CANVAS_SIZE, CANVAS_SIZE, 1))
     return np.where(chance < 0.62, COLORS["Wall"], COLORS["Sill"]).astype(np.uint8)
 
@@ -50,7 +50,7 @@ class App:
             with gr.Tab("Else"):
                 gr.Markdown("Nothing")
             gr.Textbox(label="Notes")
-            count = gr.Textbox(label="Strokes")
+            count, answer = gr.Textbox(label="Strokes"), gr.Textbox(label="Set by the server")
             silent = {"show_progress": "hidden", "trigger_mode": "multiple"}
             self.painter.input(self.receive, self.painter, count, **silent)
             self.painter.random(lambda: encode_drawing(RANDOM), None, self.painter, **silent)
@@ -61,7 +61,10 @@ class App:
                 "Text": "text",
                 "Broken": "data:image/png;base64,AAAA",
             }.items():
-                gr.Button(name).click(lambda value=value: value, None, self.painter, **silent)
+                both = (value, name)
+                gr.Button(name).click(
+                    lambda both=both: both, None, [self.painter, answer], **silent
+                )
             gr.Button("Submit").click(self.receive, self.painter, count, **silent)
             session = gr.Textbox(label="Session")
             self.blocks.load(self.name_session, None, session, show_progress="hidden")
@@ -88,7 +91,7 @@ class Painter:
 
     @property
     def received(self) -> list[np.ndarray]:
-        """What the server got from this page."""
+        """Return what the server got from this page."""
         session = self.page.get_by_label("Session")
         expect(session).not_to_have_value("")
         return self.app.received[session.input_value()]
@@ -101,7 +104,7 @@ class Painter:
         return next(name for name, color in COLORS.items() if color == here)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where on the page the middle of a pixel lies."""
+        """Return where on the page the middle of a pixel lies."""
         box = self.canvas.bounding_box()
         scale = box["width"] / CANVAS_SIZE
         return box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale
@@ -128,10 +131,11 @@ class Painter:
         self.wait_for(expected)
 
     def wait_for(self, expected: np.ndarray) -> None:
-        deadline = time.monotonic() + 20
-        while not np.array_equal(self.label_map(), expected):
-            assert time.monotonic() < deadline, "the picture did not come"
-            self.page.wait_for_timeout(20)
+        wait_until(
+            self.page,
+            lambda: np.array_equal(self.label_map(), expected),
+            "the picture did not come",
+        )
 
     def expect_received(self, count: int) -> None:
         expect(self.page.get_by_label("Strokes")).to_have_value(str(count))
@@ -154,7 +158,7 @@ def with_rectangle(label_map: np.ndarray, one, other, name: str) -> np.ndarray:
 
 
 def disc(x: int, y: int, diameter: int) -> np.ndarray:
-    """The pixels whose middle lies in a circle; an even one is centered on their corner."""
+    """Mark the pixels whose middle lies in a circle; an even one is centered on their corner."""
     rows, columns = np.mgrid[:CANVAS_SIZE, :CANVAS_SIZE]
     shift = 0 if diameter % 2 else 0.5
     return (columns - x + shift) ** 2 + (rows - y + shift) ** 2 <= diameter**2 / 4

@@ -15,7 +15,7 @@ from pix2pix_ilm.web.model_store import ModelStore
 
 @pytest.fixture
 def folder(make_checkpoint, tmp_path):
-    """A folder of checkpoints of different ages."""
+    """Make a folder of checkpoints of different ages."""
     for age, name in enumerate(("old", "new")):
         checkpoint = make_checkpoint(name)
         for file in checkpoint.iterdir():

@@ -51,7 +51,7 @@ def save(tmp_path):
 
 @pytest.fixture
 def uploader(visit):
-    """A visitor on the tab for uploads."""
+    """Open the tab for uploads."""
     visitor = visit()
     expect(visitor.caption).to_contain_text("64x64")
     visitor.open_tab("Upload")
@@ -59,13 +59,13 @@ def uploader(visit):
 
 
 def transfer(page, path: Path):
-    """What a drop or a paste brings along."""
+    """Make what a drop or a paste brings along."""
     content = base64.b64encode(path.read_bytes()).decode()
     return page.evaluate_handle(TRANSFER, [content, path.name])
 
 
 def claiming(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size, with next to nothing behind it."""
+    """Write a PNG whose header claims a size, with next to nothing behind it."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"")}
     return b"\x89PNG\r\n\x1a\n" + b"".join(

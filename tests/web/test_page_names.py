@@ -28,7 +28,7 @@ BROKEN = f"broken {MARKUP}"
 
 @pytest.fixture
 def odd_models(make_checkpoint, tmp_path):
-    """Models whose names, data, metrics and errors are markup; the last one is broken."""
+    """Make models whose names, data, metrics and errors are markup; the last one is broken."""
     for name in (*NAMES, BROKEN):
         checkpoint = make_checkpoint(name)
         config = json.loads((checkpoint / MODEL_CONFIG).read_text()) | {"data": MARKUP}
@@ -45,7 +45,7 @@ def odd_models(make_checkpoint, tmp_path):
 
 @pytest.fixture
 def odd_evaluation() -> Evaluation:
-    """Two models and two images, named with markup that also ends a script."""
+    """Evaluate two models on two images, named with markup that also ends a script."""
     images = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255)]
     columns = [metric for metric in table_metrics() if metric.name == "rmse_rgb"]
     scores = [
@@ -70,7 +70,7 @@ def odd_evaluation() -> Evaluation:
 
 
 def expect_text_alone(page):
-    """Nothing of the names ran, or stands in the page as an element."""
+    """Expect that nothing of the names ran, or stands in the page as an element."""
     assert page.evaluate("window.hit") is None
     expect(page.locator("img[onerror], a[href^='javascript:'], [src='x']")).to_have_count(0)
 

@@ -120,8 +120,8 @@ def test_further_arguments_reach_the_component():
 
 
 def test_the_value_is_no_part_of_the_template():
-    """Else the canvas would be drawn anew, and empty, with every change of the value."""
     component = painter()
+    # Else the canvas would be drawn anew, and empty, with every change of the value.
     assert "value}" not in component.html_template + component.css_template
 
 

@@ -16,7 +16,7 @@ pytestmark = [
 
 @pytest.fixture
 def touched(open_painter):
-    """A painter on a phone, and a function for fingers to touch it."""
+    """Open a painter on a phone; gives it, and a function for fingers to touch it."""
     painter = open_painter(has_touch=True, viewport={"width": 390, "height": 844})
     session = painter.page.context.new_cdp_session(painter.page)
 

@@ -34,7 +34,7 @@ def _small_uploads(monkeypatch):
 
 
 class Body:
-    """Sends chunks, then ends, breaks off, or (at None) never ends, and counts what was taken."""
+    """Send chunks, then end, break off, or (at None) never end, and count what was taken."""
 
     def __init__(self, *chunks: bytes, end: str | None = "http.request"):
         self.chunks, self.end, self.taken = list(chunks), end, 0
@@ -54,7 +54,7 @@ def scope_of(path: str, headers: dict[str, str], method: str = "POST") -> dict:
 
 
 def inspect(path: str, body: Body, method: str = "POST", **headers: str) -> bytes:
-    """What is handed on of a request; Refusal if nothing is."""
+    """Return what is handed on of a request; Refusal if nothing is."""
     scope = scope_of(path, {key.replace("_", "-"): value for key, value in headers.items()}, method)
 
     async def hand_on() -> bytes:
@@ -64,7 +64,7 @@ def inspect(path: str, body: Body, method: str = "POST", **headers: str) -> byte
 
 
 def refused(path: str, body: Body, method: str = "POST", **headers: str) -> int:
-    """The status of the refusal."""
+    """Return the status of the refusal."""
     with pytest.raises(Refusal) as refusal:
         inspect(path, body, method, **headers)
     assert len(refusal.value.message) <= 80

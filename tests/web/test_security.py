@@ -39,7 +39,7 @@ async def echo(request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def app():
-    """An application that is asked under a few names."""
+    """Make an application that is asked under a few names."""
     hosts = ["localhost", "127.0.0.1", "[::1]", "*.gradio.live", "photos.example"]
     middleware = Middleware(SecurityMiddleware, hosts=hosts, proxied=["photos.example"])
     app = Starlette(
@@ -221,7 +221,7 @@ async def settle() -> None:
 
 @pytest.fixture
 def crowd(monkeypatch):
-    """Tries many wrong passwords at once from some addresses, each followed by an endless pause.
+    """Try many wrong passwords at once from some addresses, each followed by an endless pause.
 
     Gives how many were answered before any pause ended, how many were turned away, and the rest
     after all pauses ended.

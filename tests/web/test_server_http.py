@@ -7,6 +7,7 @@ import re
 import socket
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )
 TIMEOUT = 60  # seconds
+get, post = (partial(method, timeout=TIMEOUT) for method in (httpx.get, httpx.post))
 
 
 @pytest.fixture
@@ -48,8 +50,8 @@ def client(site):
 
 
 def upload(site: str, content: bytes, name: str = "a.png") -> str:
-    """Where the server put a file."""
-    answer = httpx.post(f"{site}/gradio_api/upload", files={"files": (name, content)})
+    """Upload a file; gives its path on the server."""
+    answer = post(f"{site}/gradio_api/upload", files={"files": (name, content)})
     return answer.raise_for_status().json()[0]
 
 
@@ -60,7 +62,7 @@ def png(width: int = 40, height: int = 40) -> bytes:
 
 
 def call(site: str, name: str, data: list, http=httpx) -> tuple[int, str]:
-    """Status and answer of an API function, asked as curl would."""
+    """Ask an API function as curl would; gives status and answer."""
     asked = http.post(f"{site}/gradio_api/call/{name}", json={"data": data}, timeout=TIMEOUT)
     if asked.status_code != 200:
         return asked.status_code, asked.text
@@ -102,7 +104,7 @@ def test_curl_gets_a_photo_in_two_requests(site):
     status, text = call(site, "translate", [file, ""])
     assert (status, text.partition("\n")[0]) == (200, "event: complete")
     photo = json.loads(text.split("data: ")[1])[0]
-    answer = httpx.get(photo["url"])
+    answer = get(photo["url"])
     assert Image.open(io.BytesIO(answer.content)).size == (40, 40)
 
 
@@ -129,7 +131,7 @@ def test_a_forged_file_is_refused_everywhere(site, file):
         status, text = call(site, name, data)
         assert status == 400
         assert text == '{"detail":"A file must be uploaded before it is used."}'
-    with httpx.Client() as http:
+    with httpx.Client(timeout=TIMEOUT) as http:
         for function in range(20):  # also those that only the page calls
             body = {"data": [file] * 8, "fn_index": function, "session_hash": "x"}
             assert http.post(f"{site}/gradio_api/queue/join", json=body).status_code == 400
@@ -145,7 +147,7 @@ def test_an_image_within_the_request_is_no_upload_either(site):
 
 def test_functions_of_the_page_cannot_be_called_past_the_queue(site):
     body = {"data": [None, ""], "session_hash": "x"}
-    answer = httpx.post(f"{site}/gradio_api/run/translate", json=body)
+    answer = post(f"{site}/gradio_api/run/translate", json=body)
     assert 400 <= answer.status_code < 500
 
 
@@ -181,7 +183,7 @@ def test_wrong_arguments_are_answered_in_one_sentence_and_no_traceback(site, nam
 def test_odd_requests_are_answered_in_one_sentence_and_no_traceback(
     site, path, body, status, capfd
 ):
-    answer = httpx.post(f"{site}/gradio_api/{path}", json=body)
+    answer = post(f"{site}/gradio_api/{path}", json=body)
     assert answer.status_code == status
     assert len(answer.json()["detail"]) <= 80
     assert "Traceback" not in capfd.readouterr().err
@@ -193,13 +195,13 @@ def test_odd_requests_are_answered_in_one_sentence_and_no_traceback(
 def test_an_upload_without_a_name_is_no_error_of_the_server(site, part, capfd):
     form = f'--x\r\nContent-Disposition: form-data; name="files"{part}\r\n\r\nimage\r\n--x--\r\n'
     headers = {"content-type": "multipart/form-data; boundary=x"}
-    answer = httpx.post(f"{site}/gradio_api/upload", content=form.encode(), headers=headers)
+    answer = post(f"{site}/gradio_api/upload", content=form.encode(), headers=headers)
     assert answer.status_code in (200, 400)
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_stream_without_end_is_refused_and_cut_off(site):
-    """Transfer-Encoding beside Content-Length, and a body that never ends."""
+    # Transfer-Encoding beside Content-Length, and a body that never ends
     address = httpx.URL(site)
     head = (
         "POST /gradio_api/call/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
@@ -217,29 +219,27 @@ def test_a_stream_without_end_is_refused_and_cut_off(site):
 def test_the_name_of_another_host_is_in_no_answer(site):
     for header in ("x-forwarded-host", "x-gradio-server"):
         for path in ("/", "/config", "/gradio_api/info"):
-            answer = httpx.get(site + path, headers={header: "evil.example"})
+            answer = get(site + path, headers={header: "evil.example"})
             assert answer.status_code == 200
             assert "evil.example" not in answer.text
 
 
 def test_a_file_outside_the_upload_folder_is_not_served(site):
     for path in ("/etc/passwd", f"{get_upload_folder()}/../../../etc/passwd", __file__):
-        assert httpx.get(f"{site}/gradio_api/file={path}").status_code in (403, 404)
+        assert get(f"{site}/gradio_api/file={path}").status_code in (403, 404)
 
 
 def test_a_large_file_is_refused(site):
-    answer = httpx.post(
-        f"{site}/gradio_api/upload", files={"files": ("a.png", bytes(11 << 20))}, timeout=TIMEOUT
-    )
+    answer = post(f"{site}/gradio_api/upload", files={"files": ("a.png", bytes(11 << 20))})
     assert answer.status_code == 413
 
 
 def test_with_a_password_nothing_is_shown_without_it(serve_page, two_models):
     site = serve_page(two_models, auth=("me", "secret"))
     for path in ("/config", "/gradio_api/info", "/gradio_api/app_id"):
-        assert httpx.get(site + path).status_code == 401
+        assert get(site + path).status_code == 401
     assert call(site, "translate", [None, ""])[0] == 401
-    with httpx.Client() as http:
+    with httpx.Client(timeout=TIMEOUT) as http:
         login = {"username": "me", "password": "secret"}
         assert http.post(f"{site}/login", data=login | {"password": "x"}).status_code == 400
         assert "gradio" not in http.get(site).text
@@ -252,11 +252,11 @@ def test_with_a_password_nothing_is_shown_without_it(serve_page, two_models):
 
 
 def test_a_flood_is_answered_and_nothing_hangs(site):
-    """50 clients at once: all are answered, by a photo or by being told that the queue is full."""
+    # 50 clients at once: all are answered, by a photo or by being told that the queue is full
     file = {"path": upload(site, png()), "meta": {"_type": "gradio.FileData"}}
 
     def one(_: int) -> tuple[int, str]:
-        with httpx.Client() as http:
+        with httpx.Client(timeout=TIMEOUT) as http:
             return call(site, "translate", [file, ""], http)
 
     with ThreadPoolExecutor(50) as pool:
@@ -273,7 +273,7 @@ def test_memory_and_files_do_not_pile_up(site):
     process = psutil.Process()
 
     def translate(times: int) -> int:
-        with httpx.Client() as http:
+        with httpx.Client(timeout=TIMEOUT) as http:
             for _ in range(times):
                 assert "event: complete" in call(site, "translate", [file, ""], http)[1]
         gc.collect()
@@ -292,7 +292,7 @@ def test_the_server_asks_nobody(site, label_map, monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", noting)
-    with httpx.Client() as http:
+    with httpx.Client(timeout=TIMEOUT) as http:
         http.get(site)
         file = {"path": upload(site, label_map.read_bytes())}
         assert call(site, "translate", [file, ""], http)[0] == 200
