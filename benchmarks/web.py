@@ -69,7 +69,7 @@ def main(options: Options) -> None:
             f"stroke to photo, median (worst) of {options.strokes}",
             f"{statistics.median(times) * 1e3:.0f} ms ({max(times) * 1e3:.0f} ms)",
         )
-        file = uploaded(site)
+        file = upload_label_map(site)
         answers, worst = flood(site, file, options.clients)
         shown.add_row(
             f"{options.clients} clients at once",
@@ -83,7 +83,7 @@ def main(options: Options) -> None:
 
 @contextmanager
 def serving(options: Options, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The page in a process of its own: its address, and the process."""
+    """Serve the page from a process of its own; gives its address, and the process."""
     config = TrainConfig(generator=GeneratorConfig(ngf=options.ngf, norm=options.norm))
     checkpoint = folder / "random"
     checkpoint.mkdir()
@@ -100,7 +100,7 @@ def serving(options: Options, folder: Path) -> Iterator[tuple[str, psutil.Proces
 
 
 def stroke_times(site: str, strokes: int) -> list[float]:
-    """Seconds from the end of a stroke to the photo of it, in a browser."""
+    """Measure the seconds from the end of a stroke to the photo of it, in a browser."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -126,15 +126,15 @@ def stroke_times(site: str, strokes: int) -> list[float]:
     return times[2:]  # the first ones warm up
 
 
-def uploaded(site: str) -> dict:
-    """A label map on the server, as the API takes it."""
+def upload_label_map(site: str) -> dict:
+    """Upload a label map; gives it as the API takes it."""
     content = io.BytesIO()
     Image.fromarray(draw_pair(0)[0]).save(content, "PNG")
     answer = httpx.post(f"{site}/gradio_api/upload", files={"files": ("a.png", content)})
     return {"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}}
 
 
-def translate(site: str, file: dict, http: httpx.Client) -> str:
+def ask_for_photo(site: str, file: dict, http: httpx.Client) -> str:
     """Ask the API for a photo; gives how that ended."""
     address = f"{site}/gradio_api/call/translate"
     asked = http.post(address, json={"data": [file, ""]}, timeout=120)
@@ -145,12 +145,12 @@ def translate(site: str, file: dict, http: httpx.Client) -> str:
 
 
 def flood(site: str, file: dict, clients: int) -> tuple[Counter[str], float]:
-    """How many clients at once got what, and how long the last of them waited."""
+    """Count what clients at once got, and measure how long the last of them waited."""
 
     def one(_: int) -> tuple[str, float]:
         with httpx.Client() as http:
             start = time.perf_counter()
-            return translate(site, file, http), time.perf_counter() - start
+            return ask_for_photo(site, file, http), time.perf_counter() - start
 
     with ThreadPoolExecutor(clients) as pool:
         answers = list(pool.map(one, range(clients)))
@@ -160,10 +160,10 @@ def flood(site: str, file: dict, clients: int) -> tuple[Counter[str], float]:
 def memory_curve(
     site: str, file: dict, server: psutil.Process, translations: int
 ) -> Iterator[tuple[int, float]]:
-    """MiB that the server holds, at five moments of many translations in a row."""
+    """Measure the MiB that the server holds, five times in many translations in a row."""
     with httpx.Client() as http:
         for done in range(1, translations + 1):
-            assert translate(site, file, http) == "photos"
+            assert ask_for_photo(site, file, http) == "photos"
             if done % max(1, translations // 5) == 0:
                 yield done, server.memory_info().rss / 2**20
 

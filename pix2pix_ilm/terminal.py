@@ -49,12 +49,13 @@ def lasting(
 ) -> io.TextIOWrapper:
     """Return a text stream like the one that Python opened on a descriptor, but one that lasts."""
     raw = LastingFile(descriptor, announce=announce)
+    write_through = getattr(stream, "write_through", False)  # PYTHONUNBUFFERED is set
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        raw if write_through else io.BufferedWriter(raw),
         encoding=stream.encoding if stream else "utf-8",
         errors=errors,
         line_buffering=getattr(stream, "line_buffering", True),
-        write_through=getattr(stream, "write_through", False),
+        write_through=write_through,
     )
 
 

@@ -1,6 +1,7 @@
 """Each program runs in a process of its own: its standard streams are what is tested."""
 
 import os
+import select
 import subprocess
 import sys
 
@@ -62,6 +63,27 @@ def test_what_a_terminal_cannot_show_is_replaced(tmp_path, encoding):
     assert len(shown.splitlines()) == 2000
     assert "RMSE" in shown
     assert said == ""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_line_on_standard_error_is_read_before_the_program_ends(unbuffered):
+    program = (
+        "import sys\n"
+        "from pix2pix_ilm.terminal import prepare_streams\n"
+        "prepare_streams(announce=True)\n"
+        "print('open', file=sys.stderr)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    ) as process:
+        readable, _, _ = select.select([process.stderr], [], [], 60)
+        process.stdin.close()
+        assert readable
+        assert process.stderr.readline() == b"open\n"
 
 
 def test_text_is_printed_as_it_is():

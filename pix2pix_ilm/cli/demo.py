@@ -40,7 +40,7 @@ def run(prog: str, arguments: list[str]) -> None:
     """Open the web page: paint or upload a label map, see the photo."""
     options = tyro.cli(Demo, prog=prog, args=arguments)
     say("Starting the page ...")
-    from pix2pix_ilm.web.launch import serve
+    from pix2pix_ilm.web.server import serve
 
     serve(
         options.checkpoints,

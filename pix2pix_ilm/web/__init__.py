@@ -2,6 +2,6 @@
 
 import os
 
-REACHED_DIRECTLY = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+USER_NO_PROXY = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
 os.environ["no_proxy"] = "*"  # the server asks nobody but itself
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -1,4 +1,4 @@
-"""The bodies of requests: counted while they arrive, and read before Gradio reads them."""
+"""Bodies of requests: counted while they arrive, and inspected before Gradio reads them."""
 
 import json
 from collections.abc import Iterator
@@ -9,46 +9,50 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope
 
-from pix2pix_ilm.web.answers import Refusal
-from pix2pix_ilm.web.canvas import LONGEST_URL, URL_START
+from pix2pix_ilm.web.error_handlers import Refusal
+from pix2pix_ilm.web.painter import MAX_URL_LENGTH, URL_PREFIX
 from pix2pix_ilm.web.uploads import is_upload
 
-UPLOAD, LOGIN = "/gradio_api/upload", "/login"
-LARGEST_JSON = 1 << 20  # bytes: a drawing and 100 files have about half of it
-LARGEST_UPLOAD = 256 << 20  # bytes: of all files of one request; each may have 10 MB
-LARGEST_LOGIN = 8 << 10  # bytes
+UPLOAD_PATH, LOGIN_PATH = "/gradio_api/upload", "/login"
+MAX_JSON_BYTES = 1 << 20  # a drawing and 100 files have about half of it
+MAX_UPLOAD_BYTES = 256 << 20  # of all files of one request; each may have 10 MB
+MAX_LOGIN_BYTES = 8 << 10
 FORMS = {
-    UPLOAD: (LARGEST_UPLOAD, ("multipart/form-data",)),
-    LOGIN: (LARGEST_LOGIN, ("multipart/form-data", "application/x-www-form-urlencoded")),
+    UPLOAD_PATH: (MAX_UPLOAD_BYTES, ("multipart/form-data",)),
+    LOGIN_PATH: (MAX_LOGIN_BYTES, ("multipart/form-data", "application/x-www-form-urlencoded")),
 }
-"""Where forms are taken: most bytes, media types."""
-MOST_VALUES = 20_000  # in the JSON of one request
-LONGEST_TEXT = 200  # characters, of a model's name for example
-LONGEST_OF_FILES = 2000  # characters of what names an upload: "path", "url", "orig_name"
+"""Path of a form -> most bytes, media types."""
+MAX_VALUES = 20_000  # in the JSON of one request
+MAX_TEXT = 200  # characters, of a model's name for example
+MAX_FILE_TEXT = 2000  # characters of what names an upload: "path", "url", "orig_name"
 
 
 async def inspect_body(scope: Scope, receive: Receive) -> Receive:
-    """Count a body while it arrives; all but an upload is read and checked before it is handed on.
+    """Count a body while it arrives; read and check all but an upload before it is handed on.
 
     Returns:
         Where to read the body from.
+
+    Raises:
+        Refusal: two lengths, too large, the wrong media type of a form, or refused by
+            ``check_json``; for an upload, reading from what is returned raises it.
     """
     headers, path = Headers(scope=scope), scope["path"].rstrip("/")
     if "content-length" in headers and "transfer-encoding" in headers:
         raise Refusal(HTTPStatus.BAD_REQUEST, "The request states its length twice.")
-    limit, forms = FORMS.get(path, (LARGEST_JSON, ()))
+    limit, forms = FORMS.get(path, (MAX_JSON_BYTES, ()))
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if forms and media_type not in forms and scope["method"] == "POST":
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Expected {' or '.join(forms)}.")
     if int(headers.get("content-length", 0)) > limit:
         raise too_large()
-    receive = counting(receive, limit)
-    if path == UPLOAD:
+    receive = limit_body(receive, limit)
+    if path == UPLOAD_PATH:
         return receive
-    body = await read(receive)
+    body = await read_body(receive)
     if not forms:
         check_json(body)
-    return replaying(body, receive)
+    return replay_body(body, receive)
 
 
 def too_large() -> Refusal:
@@ -56,8 +60,8 @@ def too_large() -> Refusal:
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
 
 
-def counting(receive: Receive, limit: int) -> Receive:
-    """Pass on a body of at most so many bytes; Refusal if there are more, or it breaks off."""
+def limit_body(receive: Receive, limit: int) -> Receive:
+    """Pass on a body of at most ``limit`` bytes; Refusal if it has more, or breaks off."""
     count, complete = 0, False
 
     async def receive_counted() -> Message:
@@ -74,8 +78,8 @@ def counting(receive: Receive, limit: int) -> Receive:
     return receive_counted
 
 
-async def read(receive: Receive) -> bytes:
-    """A request's whole body."""
+async def read_body(receive: Receive) -> bytes:
+    """Read a request's whole body."""
     body = bytearray()
     while True:
         message = await receive()
@@ -84,7 +88,7 @@ async def read(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def replaying(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """Hand out a body that was read already, then whatever follows."""
     sent = False
 
@@ -99,11 +103,15 @@ def replaying(body: bytes, receive: Receive) -> Receive:
 
 
 def check_json(body: bytes) -> None:
-    """Refuse what is not JSON, has more in it than the page sends, or names a foreign file."""
+    """Refuse what is not JSON, has more in it than the page sends, or names a foreign file.
+
+    Raises:
+        Refusal: with status 400 or 413.
+    """
     try:
-        for count, (key, value) in enumerate(values(json.loads(body or b"null"))):
-            if count >= MOST_VALUES or (
-                isinstance(value, str) and len(value) > longest(key, value)
+        for count, (key, value) in enumerate(walk_json(json.loads(body or b"null"))):
+            if count >= MAX_VALUES or (
+                isinstance(value, str) and len(value) > max_length(key, value)
             ):
                 raise too_large()
             is_file = key == "path" and value is not None
@@ -114,20 +122,20 @@ def check_json(body: bytes) -> None:
         raise Refusal(HTTPStatus.BAD_REQUEST, "The request is not valid JSON.") from None
 
 
-def values(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value, every key, and everything nested in them, with the key that it stands under."""
+def walk_json(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value, every key, and all that is nested in them, with the key of each."""
     yield key, content
     if isinstance(content, dict):
         for name, value in content.items():
             yield "", name
-            yield from values(value, name)
+            yield from walk_json(value, name)
     elif isinstance(content, list):
         for value in content:
-            yield from values(value)
+            yield from walk_json(value)
 
 
-def longest(key: str, text: str) -> int:
-    """How many characters a string may have."""
-    if text.startswith(URL_START):
-        return LONGEST_URL
-    return LONGEST_OF_FILES if key in ("path", "url", "orig_name") else LONGEST_TEXT
+def max_length(key: str, text: str) -> int:
+    """Return how many characters a string under this key may have."""
+    if text.startswith(URL_PREFIX):
+        return MAX_URL_LENGTH
+    return MAX_FILE_TEXT if key in ("path", "url", "orig_name") else MAX_TEXT

@@ -1,4 +1,4 @@
-"""Images from strangers: checked before anything is decoded, refused in plain sentences."""
+"""Images from strangers: checked before they are decoded, refused in plain sentences, resized."""
 
 import warnings
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+import torch
 from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 from jaxtyping import UInt8
@@ -14,22 +15,24 @@ from PIL import Image, UnidentifiedImageError
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import WHITE, as_array, first_frame
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.baselines import nearest_class
+from pix2pix_ilm.web.error_handlers import shorten
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-SMALLEST_SIDE = 16
-MOST_PIXELS = 4096 * 4096
-LONGEST_ECHO = 80  # characters
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"]
-Picture = UInt8[np.ndarray, "_ _ 3"]
+MIN_SIDE = 16  # pixels
+MAX_PIXELS = 4096 * 4096
+MAX_SIDE = 1024  # pixels of a label map that is translated
+RGBImage = UInt8[np.ndarray, "_ _ 3"]
 
 
-def image_input(label: str, **settings: Any) -> gr.Image:
-    """An upload, by choosing, dropping or pasting, that actions get as a path.
+def image_input(title: str, **settings: Any) -> gr.Image:
+    """Make an upload, by choosing, dropping or pasting, that actions get as a path.
 
     Gradio would open the file by itself, and answer what Pillow refuses with a bare "Error".
     """
     image = gr.Image(
-        label=label,
+        label=title,
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard"],
@@ -40,9 +43,9 @@ def image_input(label: str, **settings: Any) -> gr.Image:
     return image
 
 
-def files_input(label: str, **settings: Any) -> gr.Files:
-    """Several uploads, that actions get as paths."""
-    files = gr.Files(label=label, file_types=SUFFIXES, **settings)
+def files_input(title: str, **settings: Any) -> gr.Files:
+    """Make an upload of several files, that actions get as paths."""
+    files = gr.Files(label=title, file_types=SUFFIXES, **settings)
     # Gradio's own leaves an empty file behind for every upload.
     files.preprocess = uploaded_paths  # pyright: ignore[reportAttributeAccessIssue]
     return files
@@ -56,8 +59,8 @@ def uploaded_paths(payload: ListFiles | None) -> list[str]:
     return [file.path for file in payload] if payload else []
 
 
-def read_label_map(path: str | None) -> Picture:
-    """An uploaded label map; what is transparent is wall.
+def read_label_map(path: str | None) -> RGBImage:
+    """Read an uploaded label map; what is transparent is wall.
 
     Raises:
         UserError: as in ``read_upload``.
@@ -65,8 +68,8 @@ def read_label_map(path: str | None) -> Picture:
     return read_upload(path, "label map", PALETTE["facade"])
 
 
-def read_photo(path: str | None) -> Picture:
-    """An uploaded photo; what is transparent is white.
+def read_photo(path: str | None) -> RGBImage:
+    """Read an uploaded photo; what is transparent is white.
 
     Raises:
         UserError: as in ``read_upload``.
@@ -74,13 +77,13 @@ def read_photo(path: str | None) -> Picture:
     return read_upload(path, "photo", WHITE)
 
 
-def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> Picture:
+def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> RGBImage:
     """Decode a file that a visitor sent.
 
     Args:
         path: where the server put it.
         what: what it is expected to be, for the message when there is none.
-        page: the colour under transparent pixels.
+        page: the color under transparent pixels.
 
     Raises:
         UserError: no file, a path that is no upload, not an image of a known format, damaged, or
@@ -89,7 +92,7 @@ def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> Pict
     if not path:
         raise UserError(f"Choose a {what} first.")
     file = Path(path)
-    name = shortened(file.name)
+    name = shorten(file.name)
     if not is_upload(file):
         raise UserError("That file is not here any more; please upload it again.")
     try:
@@ -108,13 +111,8 @@ def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> Pict
         raise UserError(f"{name} is damaged and cannot be opened.") from None
 
 
-def shortened(text: str) -> str:
-    """At most the first 80 characters of what a visitor sent."""
-    return text if len(text) <= LONGEST_ECHO else f"{text[: LONGEST_ECHO - 3]}..."
-
-
 def is_upload(file: Path) -> bool:
-    """Whether a path leads to a file in the server's upload folder, and nowhere else."""
+    """Return whether a path leads to a file in the server's upload folder, and nowhere else."""
     try:
         resolved = file.resolve()
         return resolved.is_relative_to(Path(get_upload_folder()).resolve()) and resolved.is_file()
@@ -123,14 +121,41 @@ def is_upload(file: Path) -> bool:
 
 
 def decode(file: Path) -> Image.Image:
-    """The first frame, upright; its size is checked before its pixels are decoded."""
+    """Decode the first frame, upright; its size is checked before its pixels are decoded."""
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
-        name = shortened(file.name)
-        if width * height > MOST_PIXELS:
+        name = shorten(file.name)
+        if width * height > MAX_PIXELS:
             raise UserError(f"{name} is {width}x{height}; the most are 4096x4096 pixels.")
-        if min(width, height) < SMALLEST_SIDE:
+        if min(width, height) < MIN_SIDE:
             raise UserError(
-                f"{name} is {width}x{height}; it must be at least {SMALLEST_SIDE}x{SMALLEST_SIDE}."
+                f"{name} is {width}x{height}; it must be at least {MIN_SIDE}x{MIN_SIDE}."
             )
         return first_frame(image)
+
+
+def resize(label_map: RGBImage, width: int, height: int) -> RGBImage:
+    """Resize by the nearest pixel, which invents no colors."""
+    if label_map.shape[:2] == (height, width):
+        return label_map
+    return np.asarray(Image.fromarray(label_map).resize((width, height), Image.Resampling.NEAREST))
+
+
+def limit_size(label_map: RGBImage) -> RGBImage:
+    """Reduce a label map to sides of at most 1024 pixels, without blending colors."""
+    height, width = label_map.shape[:2]
+    scale = MAX_SIDE / max(height, width)
+    if scale >= 1:
+        return label_map
+    return resize(label_map, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def snap_to_palette(label_map: RGBImage) -> tuple[RGBImage, float]:
+    """Move every pixel to the nearest of the twelve colors.
+
+    Returns:
+        The label map in those colors, and the fraction of its pixels that changed, in [0, 1].
+    """
+    distance, classes = nearest_class(torch.from_numpy(np.array(label_map)))
+    palette = np.array(list(PALETTE.values()), np.uint8)
+    return palette[classes.numpy()], (distance > 0).double().mean().item()

@@ -14,13 +14,15 @@ import gradio as gr
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from web.painting import App, Painter
 from web.visitor import Visitor
 
 from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.web.launch import known_names, launch
+from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.page import Page as WebPage
-from pix2pix_ilm.web.shelf import Shelf
-from pix2pix_ilm.web.studio import to_size
+from pix2pix_ilm.web.server import known_hosts, launch
+from pix2pix_ilm.web.service import TranslationService
+from pix2pix_ilm.web.uploads import resize
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -31,6 +33,13 @@ ARGUMENTS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
+TIMEOUT = 60_000  # milliseconds: the first event of an app can take seconds
+KEEP_TOASTS = """
+    // Gradio takes a message away after ten seconds, seen or not.
+    const later = window.setTimeout;
+    window.setTimeout = (work, delay, ...given) =>
+        delay >= 10_000 ? 0 : later(work, delay, ...given);
+"""
 
 
 def find_chromium() -> str | None:
@@ -44,7 +53,7 @@ def browser() -> Iterator[Browser]:
     if executable is None:
         reason = "needs chromium: install it, or name its program in CHROMIUM"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    expect.set_options(timeout=20_000)  # the first event of an app can take seconds
+    expect.set_options(timeout=TIMEOUT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
@@ -53,7 +62,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_gradio(tmp_path_factory):
-    """No statistics to its makers, and no files outside the tests' folder."""
+    """Send no statistics to its makers, and leave no files outside the tests' folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
@@ -80,7 +89,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
 @contextmanager
 def leaks_ignored() -> Iterator[None]:
-    """Gradio leaves open its event loops, and the sockets of ports that were taken."""
+    """Ignore that Gradio leaves open its event loops, and the sockets of ports that were taken."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
@@ -88,10 +97,10 @@ def leaks_ignored() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def profile(browser) -> Callable[..., BrowserContext]:
-    """A profile of the browser for these settings; those of Playwright's ``new_context``.
+    """Find a profile of the browser for some settings; those of Playwright's ``new_context``.
 
     It is kept from test to test, and with it what the page's scripts were compiled to: a page
-    opens in less than half of the time.
+    opens in less than half of the time. In it messages stay until they are closed.
     """
     kept: dict[str, BrowserContext] = {}
 
@@ -100,6 +109,8 @@ def profile(browser) -> Callable[..., BrowserContext]:
         key = json.dumps(settings, sort_keys=True)
         if key not in kept:
             kept[key] = browser.new_context(**settings)
+            kept[key].set_default_timeout(TIMEOUT)
+            kept[key].add_init_script(KEEP_TOASTS)
         return kept[key]
 
     return find
@@ -147,7 +158,7 @@ def watch(page: Page, url: str, problems: list[str]) -> None:
 
 @pytest.fixture(scope="session")
 def site(serve_page, two_models) -> str:
-    """Address of the whole page with two models, as people are served it."""
+    """Serve the whole page with two models, as people are served it; gives its address."""
     return serve_page(two_models)
 
 
@@ -157,9 +168,10 @@ def serve_page() -> Iterator[Callable[..., str]]:
     apps = []
 
     def start(checkpoints: Path, *, live: bool = False, **settings: Any) -> str:
-        page = WebPage(Shelf(checkpoints, device="cpu"), live=live)
+        service = TranslationService(ModelStore(checkpoints, device="cpu"))
+        page = WebPage(service, live=live)
         apps.append(page.blocks)
-        hosts = known_names("127.0.0.1")
+        hosts = known_hosts("127.0.0.1")
         with leaks_ignored():
             return launch(page.blocks, hosts=hosts, **settings)[1].rstrip("/")
 
@@ -181,14 +193,39 @@ def visit(new_page, site) -> Callable[..., Visitor]:
 
 
 @pytest.fixture(scope="session")
+def painters(serve) -> tuple[App, str]:
+    """Serve pages with a painter alone; gives them and their address."""
+    app = App()
+    return app, serve(app.blocks)
+
+
+@pytest.fixture
+def open_painter(painters, new_page) -> Callable[..., Painter]:
+    """Open the painter's page; settings are those of ``new_page``."""
+    app, url = painters
+
+    def start(query: str = "", **settings: Any) -> Painter:
+        return Painter(new_page(url + query, **settings), app)
+
+    return start
+
+
+@pytest.fixture
+def painter(open_painter) -> Painter:
+    return open_painter()
+
+
+@pytest.fixture(scope="session")
 def translate(two_models) -> Callable[..., np.ndarray]:
-    """The photo that a model makes of a label map, in its own size or the model's."""
+    """Make the photo that a model makes of a label map, in its own size or the model's."""
     models = {
         name: Translator.load(two_models / name, "cpu") for name in ("facades-ilm", "facades-in")
     }
 
-    def photo(label: np.ndarray, name: str = "facades-ilm", size: int | None = None) -> np.ndarray:
-        seen = label if size is None else to_size(label, size, size)
+    def photo(
+        label_map: np.ndarray, name: str = "facades-ilm", size: int | None = None
+    ) -> np.ndarray:
+        seen = label_map if size is None else resize(label_map, size, size)
         return models[name]([seen])[0]
 
     return photo

@@ -5,17 +5,19 @@ import pytest
 import torch
 from PIL import Image
 from playwright.sync_api import expect
+from web.painting import with_rectangle
 from web.visitor import pixels, wait_until
 
 from pix2pix_ilm import metrics
-from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.files import write_json
 from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.page import FIRST_FACADE
-from pix2pix_ilm.web.studio import draw_facade, to_size
+from pix2pix_ilm.web.painter import draw_facade
+from pix2pix_ilm.web.uploads import resize
 
 pytestmark = [
     pytest.mark.browser,
@@ -24,7 +26,6 @@ pytestmark = [
 ]
 SIZE = 64  # of the models' training images
 FACADE = draw_facade(FIRST_FACADE)
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 NOTE_PHOTOS = """photo => {
     window.photos = [];
     const note = () => {
@@ -34,33 +35,13 @@ NOTE_PHOTOS = """photo => {
     note();
     new MutationObserver(note).observe(photo, { subtree: true, attributeFilter: ["src"] });
 }"""
-CONTRAST = """element => {
-    const luminance = (color) => {
-        const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map((value) => {
-            const share = value / 255;
-            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    let behind = element;
-    const ground = () => getComputedStyle(behind).backgroundColor;
-    while (/^rgba\\(.*, 0\\)$/.test(ground())) behind = behind.parentElement;
-    const pair = [luminance(getComputedStyle(element).color), luminance(ground())];
-    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-}"""
-
-
-def with_rectangle(label: np.ndarray, one, other, name: str) -> np.ndarray:
-    drawn = label.copy()
-    drawn[one[1] : other[1] + 1, one[0] : other[0] + 1] = PALETTE[name]
-    return drawn
 
 
 def test_it_opens_with_a_facade_and_its_photo(visit, translate):
     visitor = visit()
     visitor.expect_photo(translate(FACADE, size=SIZE))
-    assert np.array_equal(visitor.label(), FACADE)
-    expect(visitor.note).to_contain_text("facades-ilm 64x64, ")
+    assert np.array_equal(visitor.label_map(), FACADE)
+    expect(visitor.caption).to_contain_text("facades-ilm 64x64, ")
     expect(visitor.page.locator("#notice")).to_be_hidden()
     expect(visitor.page.locator("#second-photo")).to_be_hidden()
 
@@ -71,9 +52,9 @@ def test_strokes_are_translated_by_the_button(visit, translate, capsys):
     visitor.page.locator("#photo").evaluate(NOTE_PHOTOS)
     visitor.drag((20, 10), (120, 90))
     visitor.drag((30, 120), (200, 230))
-    expected = with_rectangle(FACADE, (20, 10), (120, 90), "window")
-    expected = with_rectangle(expected, (30, 120), (200, 230), "window")
-    assert np.array_equal(visitor.label(), expected)
+    expected = with_rectangle(FACADE, (20, 10), (120, 90), "Window")
+    expected = with_rectangle(expected, (30, 120), (200, 230), "Window")
+    assert np.array_equal(visitor.label_map(), expected)
     visitor.page.locator("#translate").click()
     visitor.expect_photo(translate(expected, size=SIZE))
     assert visitor.page.evaluate("window.photos.length") == 2  # before and after the button
@@ -87,16 +68,35 @@ def test_on_request_every_stroke_is_translated_and_the_newest_stays(visit, trans
     visitor.page.get_by_label("Translate after every stroke").check()
     for step in range(8):
         visitor.drag((10 + 20 * step, 10), (20 + 20 * step, 200))
-    visitor.expect_photo(translate(visitor.label(), size=SIZE))
-    assert not np.array_equal(visitor.label(), FACADE)
+    visitor.expect_photo(translate(visitor.label_map(), size=SIZE))
+    assert not np.array_equal(visitor.label_map(), FACADE)
+
+
+def test_a_page_looks_through_the_checkpoints_when_it_loads_and_not_for_strokes(
+    visit, serve_page, make_checkpoint, tmp_path, monkeypatch
+):
+    translator = Translator.load(make_checkpoint("model"), "cpu")
+    site = serve_page(tmp_path, live=True)
+    scans = []
+    scan = ModelStore.scan
+    monkeypatch.setattr(ModelStore, "scan", lambda store: scans.append(1) or scan(store))
+    visitor = visit(site)
+    visitor.expect_photo(translator([resize(FACADE, 32, 32)])[0])
+    assert len(scans) == 1
+    for step in range(3):
+        visitor.drag((10 + 60 * step, 10), (60 + 60 * step, 200))
+        visitor.expect_photo(translator([resize(visitor.label_map(), 32, 32)])[0])
+    assert len(scans) == 1
 
 
 def test_random_brings_another_facade_and_its_photo(visit, translate):
     visitor = visit()
     visitor.expect_photo(translate(FACADE, size=SIZE))
     visitor.page.get_by_role("button", name="Random", exact=True).click()
-    wait_until(visitor.page, lambda: not np.array_equal(visitor.label(), FACADE), "no new facade")
-    visitor.expect_photo(translate(visitor.label(), size=SIZE))
+    wait_until(
+        visitor.page, lambda: not np.array_equal(visitor.label_map(), FACADE), "no new facade"
+    )
+    visitor.expect_photo(translate(visitor.label_map(), size=SIZE))
 
 
 def test_the_keyboard_suffices_to_paint_and_translate(visit, translate):
@@ -116,8 +116,8 @@ def test_the_keyboard_suffices_to_paint_and_translate(visit, translate):
     tab_to("#canvas canvas")
     for key in ("0", "Space", "Shift+ArrowRight", "Shift+ArrowDown", "Space"):
         keyboard.press(key)
-    expected = with_rectangle(FACADE, (128, 128), (144, 144), "pillar")
-    assert np.array_equal(visitor.label(), expected)
+    expected = with_rectangle(FACADE, (128, 128), (144, 144), "Pillar")
+    assert np.array_equal(visitor.label_map(), expected)
     tab_to("#translate")
     keyboard.press("Enter")
     visitor.expect_photo(translate(expected, size=SIZE))
@@ -132,7 +132,7 @@ def test_two_models_can_be_compared(visit, translate):
     left, right = "#slider img >> nth=0", "#slider img >> nth=1"
     visitor.open_tab("Compare")
     expect(page.locator("#slider label")).to_have_text("Label map | photo")
-    visitor.expect_photo(to_size(FACADE, SIZE, SIZE), left)
+    visitor.expect_photo(resize(FACADE, SIZE, SIZE), left)
     visitor.expect_photo(first, right)
 
     visitor.choose("second", "facades-in")
@@ -144,7 +144,7 @@ def test_two_models_can_be_compared(visit, translate):
     visitor.expect_photo(second, "#second-photo img")
     expect(page.locator("#photo label")).to_have_text("facades-ilm")
     expect(page.locator("#second-photo label")).to_have_text("facades-in")
-    expect(visitor.note).to_contain_text("facades-in 64x64, ")
+    expect(visitor.caption).to_contain_text("facades-in 64x64, ")
 
     visitor.choose("second", "none")
     expect(page.locator("#second-photo")).to_be_hidden()
@@ -190,12 +190,15 @@ def test_variations_differ(visit, translate):
 
 def test_photo_label_map_and_pair_can_be_saved(visit, translate, tmp_path):
     visitor = visit()
-    photo, label = translate(FACADE, size=SIZE), to_size(FACADE, SIZE, SIZE)
+    photo, label_map = translate(FACADE, size=SIZE), resize(FACADE, SIZE, SIZE)
     visitor.expect_photo(photo)
     files = {
         "save-photo": ("photo-facades-ilm.png", photo),
-        "save-label": ("label_map.png", label),
-        "save-pair": ("pair.png", np.hstack([photo, label])),  # BtoA: the label map is on the right
+        "save-label": ("label_map.png", label_map),
+        "save-pair": (
+            "pair.png",
+            np.hstack([photo, label_map]),
+        ),  # BtoA: the label map is on the right
     }
     for button, (name, expected) in files.items():
         path = visitor.save(button, tmp_path)
@@ -210,16 +213,16 @@ def test_without_a_model_one_can_paint_and_learns_what_to_do(
     page = visitor.page
     expect(page.locator("#notice")).to_contain_text("pix2pix-ilm train quick")
     visitor.drag((20, 10), (120, 90))
-    expected = with_rectangle(FACADE, (20, 10), (120, 90), "window")
+    expected = with_rectangle(FACADE, (20, 10), (120, 90), "Window")
     page.locator("#translate").click()
     visitor.expect_toast("There is no trained model yet.")
-    assert np.array_equal(visitor.label(), expected)
+    assert np.array_equal(visitor.label_map(), expected)
     expect(page.locator("#photo img")).to_have_count(0)
     assert "Traceback" not in capsys.readouterr().err
 
     checkpoint = make_checkpoint("later", norm="in")
     page.reload()
-    photo = Translator.load(checkpoint, "cpu")([to_size(FACADE, 32, 32)])[0]
+    photo = Translator.load(checkpoint, "cpu")([resize(FACADE, 32, 32)])[0]
     visitor.expect_photo(photo)
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#model input")).to_have_value("later: IN / IN")
@@ -232,70 +235,10 @@ def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_che
     write_json(make_checkpoint("facades-ilm") / METRICS_FILE, record)
     make_checkpoint("plain", norm="none")
     visitor = visit(serve_page(tmp_path))
-    label = "facades-ilm: ILM+IN / IN, RMSE 61.2, LPIPS 0.435, SSIM 0.231"
+    title = "facades-ilm: ILM+IN / IN, RMSE 61.2, LPIPS 0.435, SSIM 0.231"
     field = visitor.page.locator("#model input")
-    expect(field).to_have_value(label)
+    expect(field).to_have_value(title)
     assert field.evaluate("field => field.scrollWidth <= field.clientWidth")
     visitor.page.locator("#second input").click()
     options = visitor.page.get_by_role("option")
-    expect(options).to_contain_text(["none", label, "plain: no norm / IN"])
-
-
-def test_on_a_phone_the_photo_follows_the_painter_and_fingers_paint(visit, translate):
-    visitor = visit(**PHONE)
-    page = visitor.page
-    visitor.expect_photo(translate(FACADE, size=SIZE))
-    canvas, photo = visitor.canvas.bounding_box(), page.locator("#photo img").bounding_box()
-    assert photo["y"] > canvas["y"] + canvas["height"]
-    assert canvas["width"] > 340
-    assert photo["width"] > 340
-    cut = "spans => spans.filter(span => span.scrollWidth > span.clientWidth).length"
-    assert page.locator("#canvas .palette span").evaluate_all(cut) == 0
-
-    page.get_by_label("Translate after every stroke").tap()
-    visitor.canvas.scroll_into_view_if_needed()
-    session = page.context.new_cdp_session(page)
-    for kind, points in {"Start": [(20, 10)], "Move": [(120, 90)], "End": []}.items():
-        fingers = [dict(zip("xy", visitor.at(*point), strict=True)) for point in points]
-        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": fingers})
-    expected = with_rectangle(FACADE, (20, 10), (120, 90), "window")
-    assert np.array_equal(visitor.label(), expected)
-    visitor.expect_photo(translate(expected, size=SIZE))
-
-    page.get_by_role("button", name="Measure against a real photo").click()
-    for tab in ("Paint", "Upload", "Batch", "Photo", "Compare", "Variations"):
-        visitor.open_tab(tab)
-        assert page.evaluate("document.documentElement.scrollWidth") == 390, tab
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_can_be_read_on_its_background(visit, site, translate, theme):
-    visitor = visit(f"{site}/?__theme={theme}")
-    visitor.expect_photo(translate(FACADE, size=SIZE))
-    expect(visitor.page.locator("body.dark")).to_have_count(int(theme == "dark"))
-    visitor.open_tab("Upload")
-    visitor.page.locator("#translate-upload").click()
-    expect(visitor.toasts).to_have_text(["Choose a label map first."])
-    visitor.page.mouse.move(0, 0)
-    for selector in (
-        "#headline h1", "#headline p", "#note b", "#translate-upload", "#edit", "#save-photo",
-        "[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]", "#snap span",
-        "#photo label", "#model input", "#model [data-testid=block-info]", "footer button",
-        "#reference-panel button", "[data-testid=toast-text]", ".toast-title",
-    ):  # fmt: skip
-        contrast = visitor.page.locator(selector).first.evaluate(CONTRAST)
-        assert contrast >= 4.5, selector
-
-
-def test_the_login_says_what_is_wrong_and_lets_in(serve_page, two_models, browser):
-    context = browser.new_context()  # not watched: the console tells of the wrong password
-    page = context.new_page()
-    page.goto(serve_page(two_models, auth=("me", "secret")))
-    page.get_by_label("User").fill("me")
-    page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button").click()
-    expect(page.get_by_role("status")).to_have_text("The user or the password is wrong.")
-    page.get_by_label("Password").fill("secret")
-    page.get_by_role("button").click()
-    expect(page.locator("#note")).to_contain_text("facades-ilm 64x64")
-    context.close()
+    expect(options).to_contain_text(["none", title, "plain: no norm / IN"])

@@ -14,15 +14,15 @@ from web.visitor import wait_until
 
 from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import read_image
-from pix2pix_ilm.web.canvas import CANVAS_SIZE
-from pix2pix_ilm.web.studio import draw_facade, snap, to_size
+from pix2pix_ilm.web.painter import CANVAS_SIZE, draw_facade
+from pix2pix_ilm.web.uploads import resize, snap_to_palette
 
 pytestmark = [
     pytest.mark.browser,
     # gradio sets an option of pandas that is on its way out
     pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
 ]
-LABEL = to_size(draw_facade(1), 80, 60)
+LABEL_MAP = resize(draw_facade(1), 80, 60)
 TRANSFER = """([content, name]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     const transfer = new DataTransfer();
@@ -51,21 +51,21 @@ def save(tmp_path):
 
 @pytest.fixture
 def uploader(visit):
-    """A visitor on the tab for uploads."""
+    """Open the tab for uploads."""
     visitor = visit()
-    expect(visitor.note).to_contain_text("64x64")
+    expect(visitor.caption).to_contain_text("64x64")
     visitor.open_tab("Upload")
     return visitor
 
 
 def transfer(page, path: Path):
-    """What a drop or a paste brings along."""
+    """Make what a drop or a paste brings along."""
     content = base64.b64encode(path.read_bytes()).decode()
     return page.evaluate_handle(TRANSFER, [content, path.name])
 
 
 def claiming(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size, with next to nothing behind it."""
+    """Write a PNG whose header claims a size, with next to nothing behind it."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"")}
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -78,53 +78,53 @@ def test_an_upload_is_translated_at_its_own_size(uploader, translate, save):
     page = uploader.page
     with page.expect_file_chooser() as chooser:
         page.locator("#upload").get_by_test_id("upload-text").click()
-    chooser.value.set_files(save("house.png", LABEL))
-    uploader.expect_photo(translate(LABEL))
-    expect(uploader.note).to_contain_text("facades-ilm 80x60, ")
+    chooser.value.set_files(save("house.png", LABEL_MAP))
+    uploader.expect_photo(translate(LABEL_MAP))
+    expect(uploader.caption).to_contain_text("facades-ilm 80x60, ")
 
-    wide = to_size(LABEL, 1100, 40)
+    wide = resize(LABEL_MAP, 1100, 40)
     uploader.drop_in("upload", save("wide.png", wide))
-    uploader.expect_photo(translate(to_size(wide, 1024, 37)))
-    expect(uploader.note).to_contain_text("facades-ilm 1024x37, ")
-    expect(uploader.note).to_contain_text("reduced from 1100x40")
+    uploader.expect_photo(translate(resize(wide, 1024, 37)))
+    expect(uploader.caption).to_contain_text("facades-ilm 1024x37, ")
+    expect(uploader.caption).to_contain_text("reduced from 1100x40")
 
 
 def test_an_upload_can_be_snapped_and_edited(uploader, translate, save):
     page = uploader.page
-    blurred = to_size(LABEL, 64, 64).copy()
+    blurred = resize(LABEL_MAP, 64, 64).copy()
     blurred[:16] += np.array((0, 3, 0), np.uint8)
-    snapped, _ = snap(blurred)
+    snapped, _ = snap_to_palette(blurred)
     uploader.drop_in("upload", save("blurred.png", blurred))
     uploader.expect_photo(translate(blurred))
-    page.get_by_label("Move colours to the nearest of the twelve").check()
+    page.get_by_label("Move colors to the nearest of the twelve").check()
     page.locator("#translate-upload").click()
     uploader.expect_photo(translate(snapped))
-    expect(uploader.note).to_contain_text("25.0% of the pixels moved to the nearest colour")
+    expect(uploader.caption).to_contain_text("25.0% of the pixels moved to the nearest color")
 
     page.locator("#edit").click()
     expect(page.get_by_role("tab", name="Paint")).to_have_attribute("aria-selected", "true")
-    expected = to_size(snapped, CANVAS_SIZE, CANVAS_SIZE)
-    wait_until(page, lambda: np.array_equal(uploader.label(), expected), "not in the painter")
+    expected = resize(snapped, CANVAS_SIZE, CANVAS_SIZE)
+    wait_until(page, lambda: np.array_equal(uploader.label_map(), expected), "not in the painter")
     uploader.expect_photo(translate(expected, size=64))
     page.get_by_role("button", name="Undo").click()
-    assert not np.array_equal(uploader.label(), expected)
+    assert not np.array_equal(uploader.label_map(), expected)
 
 
 def test_images_can_be_dropped_and_pasted(visit, translate, save):
     visitor = visit()
     page = visitor.page
-    expect(visitor.note).to_contain_text("64x64")
-    labels = [LABEL, LABEL[::-1].copy(), LABEL[:, ::-1].copy()]
-    pasted, again, dropped = (save(f"{i}.png", label) for i, label in enumerate(labels))
+    expect(visitor.caption).to_contain_text("64x64")
+    label_maps = [LABEL_MAP, LABEL_MAP[::-1].copy(), LABEL_MAP[:, ::-1].copy()]
+    pasted, again, dropped = (save(f"{i}.png", label_map) for i, label_map in enumerate(label_maps))
     page.evaluate(PASTE, transfer(page, pasted))
     expect(page.get_by_role("tab", name="Upload")).to_have_attribute("aria-selected", "true")
-    visitor.expect_photo(translate(labels[0]))
+    visitor.expect_photo(translate(label_maps[0]))
     page.evaluate(PASTE, transfer(page, again))
-    visitor.expect_photo(translate(labels[1]))
+    visitor.expect_photo(translate(label_maps[1]))
     page.locator("#upload").get_by_label("Remove Image").click()
     field = page.locator("#upload").get_by_label("Drop an image file here to upload")
     field.dispatch_event("drop", {"dataTransfer": transfer(page, dropped)})
-    visitor.expect_photo(translate(labels[2]))
+    visitor.expect_photo(translate(label_maps[2]))
 
 
 def test_text_in_the_clipboard_is_left_alone(visit):
@@ -140,8 +140,8 @@ def test_text_in_the_clipboard_is_left_alone(visit):
 
 def test_bad_files_are_refused_in_one_sentence_and_harm_nothing(uploader, translate, save):
     whole = save("whole.png", np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
-    before = translate(LABEL)
-    uploader.drop_in("upload", save("good.png", LABEL))
+    before = translate(LABEL_MAP)
+    uploader.drop_in("upload", save("good.png", LABEL_MAP))
     uploader.expect_photo(before)
     for name, content, problem in (
         ("text.png", b"nonsense", READABLE),
@@ -154,8 +154,8 @@ def test_bad_files_are_refused_in_one_sentence_and_harm_nothing(uploader, transl
         uploader.drop_in("upload", save(name, content))
         uploader.expect_toast(f"{name} {problem}")
         uploader.expect_photo(before)
-    uploader.drop_in("upload", save("last.png", LABEL[::-1].copy()))
-    uploader.expect_photo(translate(LABEL[::-1].copy()))
+    uploader.drop_in("upload", save("last.png", LABEL_MAP[::-1].copy()))
+    uploader.expect_photo(translate(LABEL_MAP[::-1].copy()))
     expect(uploader.toasts).to_have_count(0)
 
 
@@ -166,20 +166,20 @@ def test_what_is_no_image_leaves_room_for_the_next_upload(uploader, save):
 
 
 def test_unusual_files_are_understood(uploader, translate, save):
-    frames = [Image.fromarray(label) for label in (LABEL, LABEL[::-1].copy())]
+    frames = [Image.fromarray(label_map) for label_map in (LABEL_MAP, LABEL_MAP[::-1].copy())]
     deep = np.linspace(0, 65_535, 80 * 60).astype(np.uint16).reshape(60, 80)
-    grey = np.repeat((deep / 257).round().astype(np.uint8)[..., None], 3, axis=2)
-    clear = np.dstack([LABEL, np.full((60, 80), 255, np.uint8)])
+    gray = np.repeat((deep / 257).round().astype(np.uint8)[..., None], 3, axis=2)
+    clear = np.dstack([LABEL_MAP, np.full((60, 80), 255, np.uint8)])
     clear[:30, :, :3], clear[:30, :, 3] = 77, 0
-    on_wall = LABEL.copy()
+    on_wall = LABEL_MAP.copy()
     on_wall[:30] = PALETTE["facade"]
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     files = {
-        "moving.gif": (LABEL, {"save_all": True, "append_images": frames[1:]}, LABEL),
-        "deep.png": (deep, {}, grey),
+        "moving.gif": (LABEL_MAP, {"save_all": True, "append_images": frames[1:]}, LABEL_MAP),
+        "deep.png": (deep, {}, gray),
         "clear.png": (clear, {}, on_wall),
-        "turned.png": (np.rot90(LABEL).copy(), {"exif": exif}, LABEL),
+        "turned.png": (np.rot90(LABEL_MAP).copy(), {"exif": exif}, LABEL_MAP),
     }
     for name, (content, settings, expected) in files.items():
         uploader.drop_in("upload", save(name, content, **settings))
@@ -195,19 +195,19 @@ def test_a_batch_gives_the_photos_of_its_good_files(visit, translate, save, tmp_
     visitor.expect_toast("Choose some label maps first.")
     expect(page.locator("#batch-zip")).to_be_disabled()
 
-    labels = {"one": LABEL, "two": LABEL[:, ::-1].copy()}
-    paths = [save(f"{name}.png", label) for name, label in labels.items()]
+    label_maps = {"one": LABEL_MAP, "two": LABEL_MAP[:, ::-1].copy()}
+    paths = [save(f"{name}.png", label_map) for name, label_map in label_maps.items()]
     bad = save("bad.png", b"nonsense")
     page.locator("#files input[type=file]").set_input_files([paths[0], bad, paths[1]])
     expect(page.locator("#files")).to_contain_text("two")
     page.locator("#translate-batch").click()
     visitor.expect_toast(f"bad.png {READABLE}")
     expect(page.locator("#batch img")).to_have_count(2)
-    for place, label in enumerate(labels.values()):
-        visitor.expect_photo(translate(label), f"#batch img >> nth={place}")
+    for place, label_map in enumerate(label_maps.values()):
+        visitor.expect_photo(translate(label_map), f"#batch img >> nth={place}")
 
     with zipfile.ZipFile(visitor.save("batch-zip", tmp_path)) as archive:
         assert archive.namelist() == ["one.png", "two.png"]
         archive.extractall(tmp_path / "photos")
-    for name, label in labels.items():
-        assert np.array_equal(read_image(tmp_path / "photos" / f"{name}.png"), translate(label))
+    for name, label_map in label_maps.items():
+        assert np.array_equal(read_image(tmp_path / "photos" / f"{name}.png"), translate(label_map))

@@ -8,12 +8,12 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from web.event_loop import run_apart
 
-from pix2pix_ilm.web.answers import Refusal
-from pix2pix_ilm.web.canvas import LONGEST_URL, URL_START
-from pix2pix_ilm.web.request_body import FORMS, LARGEST_JSON, LARGEST_LOGIN, inspect_body
+from pix2pix_ilm.web.error_handlers import Refusal
+from pix2pix_ilm.web.painter import MAX_URL_LENGTH, URL_PREFIX
+from pix2pix_ilm.web.request_body import FORMS, MAX_JSON_BYTES, MAX_LOGIN_BYTES, inspect_body
 
 JOIN, UPLOAD, LOGIN = "/gradio_api/queue/join", "/gradio_api/upload", "/login"
-LARGEST_UPLOAD = 3 << 20
+MAX_UPLOAD_BYTES = 3 << 20
 MULTIPART = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nimage'
 
@@ -30,11 +30,11 @@ def uploads(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _small_uploads(monkeypatch):
     """Reach the limit of uploads with less to write."""
-    monkeypatch.setitem(FORMS, UPLOAD, (LARGEST_UPLOAD, FORMS[UPLOAD][1]))
+    monkeypatch.setitem(FORMS, UPLOAD, (MAX_UPLOAD_BYTES, FORMS[UPLOAD][1]))
 
 
 class Body:
-    """Sends chunks, then ends, breaks off, or (at None) never ends, and counts what was taken."""
+    """Send chunks, then end, break off, or (at None) never end, and count what was taken."""
 
     def __init__(self, *chunks: bytes, end: str | None = "http.request"):
         self.chunks, self.end, self.taken = list(chunks), end, 0
@@ -54,7 +54,7 @@ def scope_of(path: str, headers: dict[str, str], method: str = "POST") -> dict:
 
 
 def inspect(path: str, body: Body, method: str = "POST", **headers: str) -> bytes:
-    """What is handed on of a request; Refusal if nothing is."""
+    """Return what is handed on of a request; Refusal if nothing is."""
     scope = scope_of(path, {key.replace("_", "-"): value for key, value in headers.items()}, method)
 
     async def hand_on() -> bytes:
@@ -64,7 +64,7 @@ def inspect(path: str, body: Body, method: str = "POST", **headers: str) -> byte
 
 
 def refused(path: str, body: Body, method: str = "POST", **headers: str) -> int:
-    """The status of the refusal."""
+    """Return the status of the refusal."""
     with pytest.raises(Refusal) as refusal:
         inspect(path, body, method, **headers)
     assert len(refusal.value.message) <= 80
@@ -123,8 +123,8 @@ def test_what_is_not_json_is_refused(body):
         ({"url": "a" * 2001}, False),
         ({"a" * 201: 1}, False),
         ({"url": {"a": "a" * 201}}, False),
-        (URL_START + "a" * (LONGEST_URL - len(URL_START)), True),
-        (URL_START + "a" * LONGEST_URL, False),
+        (URL_PREFIX + "a" * (MAX_URL_LENGTH - len(URL_PREFIX)), True),
+        (URL_PREFIX + "a" * MAX_URL_LENGTH, False),
         ([0] * 19_990, True),
         ([0] * 20_000, False),
     ],
@@ -138,8 +138,8 @@ def test_strings_and_values_are_bounded(content, passes):
 
 
 FORM = {"content_type": "application/x-www-form-urlencoded"}
-PLACES = [(JOIN, LARGEST_JSON, {}), (LOGIN, LARGEST_LOGIN, FORM),
-          (UPLOAD, LARGEST_UPLOAD, {"content_type": MULTIPART})]  # fmt: skip
+PLACES = [(JOIN, MAX_JSON_BYTES, {}), (LOGIN, MAX_LOGIN_BYTES, FORM),
+          (UPLOAD, MAX_UPLOAD_BYTES, {"content_type": MULTIPART})]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "limit", "headers"), PLACES)

@@ -1,4 +1,6 @@
-"""What the guard lets through, seen in front of a server that answers with what it was sent."""
+"""The middleware, in front of a server that answers with what it was sent; the login's throttle."""
+
+import asyncio
 
 import httpx
 import pytest
@@ -9,9 +11,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from web.event_loop import run_apart
 
-from pix2pix_ilm.web import login
-from pix2pix_ilm.web.answers import MISFIT
-from pix2pix_ilm.web.security import Guard
+from pix2pix_ilm.web import security
+from pix2pix_ilm.web.error_handlers import MISFIT, Refusal
+from pix2pix_ilm.web.security import (
+    MAX_TRIES,
+    MAX_TRIES_PER_ADDRESS,
+    LoginThrottle,
+    SecurityMiddleware,
+)
 
 JOIN = "/gradio_api/queue/join"
 UPLOAD = "/gradio_api/upload"
@@ -32,11 +39,12 @@ async def echo(request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def app():
-    """An application that is asked under a few names."""
+    """Make an application that is asked under a few names."""
     hosts = ["localhost", "127.0.0.1", "[::1]", "*.gradio.live", "photos.example"]
-    guard = Middleware(Guard, hosts=hosts, proxied=["photos.example"])
+    middleware = Middleware(SecurityMiddleware, hosts=hosts, proxied=["photos.example"])
     app = Starlette(
-        routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT"])], middleware=[guard]
+        routes=[Route("/{path:path}", echo, methods=["GET", "POST", "PUT"])],
+        middleware=[middleware],
     )
     app.auth, app.cookie_id, app.tokens = None, "id", {"token": "me"}
     return app
@@ -175,7 +183,7 @@ def test_a_wrong_password_is_answered_and_a_right_one_waits_for_nothing(ask, mon
     async def pause() -> None:
         pauses.append(1)
 
-    monkeypatch.setattr(login, "pause", pause)
+    monkeypatch.setattr(security, "pause", pause)
     assert ask("POST", "/login", data=LOGIN).status_code == 200
     assert not pauses
     assert ask("POST", "/login", data=LOGIN | {"password": "x"}).status_code == 400
@@ -199,3 +207,60 @@ def test_every_answer_forbids_the_browser_to_ask_other_servers(ask):
     for answer in (ask("GET", "/"), ask("POST", JOIN, content=b"nonsense"), ask("GET", "/x")):
         assert answer.headers["content-security-policy"].startswith("default-src 'self'")
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def refuse(_scope, _receive, send):
+    await send({"type": "http.response.start", "status": 400})
+
+
+async def settle() -> None:
+    """Let every task go as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def crowd(monkeypatch):
+    """Try many wrong passwords at once from some addresses, each followed by an endless pause.
+
+    Gives how many were answered before any pause ended, how many were turned away, and the rest
+    after all pauses ended.
+    """
+
+    def try_from(addresses: list[str]) -> tuple[int, int, int]:
+        answered = []
+
+        async def send(message) -> None:
+            answered.append(message)
+
+        async def run() -> tuple[int, int, int]:
+            over = asyncio.Event()
+            monkeypatch.setattr(security, "pause", over.wait)
+            throttle = LoginThrottle()
+            scopes = [{"client": (address, 1)} for address in addresses]
+            tasks = [asyncio.ensure_future(throttle.forward(refuse, s, None, send)) for s in scopes]
+            await settle()
+            at_once = len(answered)
+            over.set()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert not throttle.waiting
+            assert not throttle.locks
+            away = [result for result in results if result is not None]
+            assert all(isinstance(result, Refusal) and result.status == 429 for result in away)
+            return at_once, len(away), len(answered) - at_once
+
+        return run_apart(run())
+
+    return try_from
+
+
+def test_one_address_tries_one_password_at_a_time_and_a_crowd_of_it_is_turned_away(crowd):
+    assert crowd(["a"] * 30) == (1, 30 - MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_ADDRESS - 1)
+
+
+def test_another_address_need_not_wait(crowd):
+    assert crowd(["a"] * 30 + ["b"]) == (2, 30 - MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_ADDRESS - 1)
+
+
+def test_many_addresses_are_turned_away_too(crowd):
+    assert crowd(list(map(str, range(100)))) == (MAX_TRIES, 100 - MAX_TRIES, 0)

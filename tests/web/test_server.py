@@ -1,306 +1,178 @@
-"""The page over HTTP, without a browser: what programs may ask for, and what strangers may not."""
-
-import gc
-import io
-import json
+import asyncio
+import os
 import re
-import socket
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
-import numpy as np
-import psutil
 import pytest
-from gradio.utils import get_upload_folder
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
-from PIL import Image
+from web.event_loop import run_apart
 
-from pix2pix_ilm.data.images import read_image
-from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.web.launch import QUEUE
-from pix2pix_ilm.web.studio import draw_facade
-
-pytestmark = pytest.mark.filterwarnings(
-    # gradio sets an option of pandas that is on its way out, and leaves sockets to the collector
-    "ignore::pandas.errors.Pandas4Warning",
-    "ignore::ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
+from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.web import server
+from pix2pix_ilm.web.server import (
+    delete_older,
+    is_loopback,
+    known_hosts,
+    parse_auth,
+    serve,
+    temporary_uploads,
 )
-TIMEOUT = 60  # seconds
+
+TIMEOUT = 600  # seconds for a program that starts twice
+OPEN = re.compile(r"open at (http://127\.0\.0\.1:\d+/)")
 
 
-@pytest.fixture
-def label_map(tmp_path) -> Path:
-    path = tmp_path / "label map.png"
-    Image.fromarray(draw_facade(1)).resize((80, 60), Image.Resampling.NEAREST).save(path)
-    return path
-
-
-@pytest.fixture
-def client(site):
-    client = Client(site, verbose=False)
-    yield client
-    client.close()
-    gc.collect()
-
-
-def upload(site: str, content: bytes, name: str = "a.png") -> str:
-    """Where the server put a file."""
-    answer = httpx.post(f"{site}/gradio_api/upload", files={"files": (name, content)})
-    return answer.raise_for_status().json()[0]
-
-
-def png(width: int = 40, height: int = 40) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), (0, 128, 255)).save(file, "PNG")
-    return file.getvalue()
-
-
-def call(site: str, name: str, data: list, http=httpx) -> tuple[int, str]:
-    """Status and answer of an API function, asked as curl would."""
-    asked = http.post(f"{site}/gradio_api/call/{name}", json={"data": data}, timeout=TIMEOUT)
-    if asked.status_code != 200:
-        return asked.status_code, asked.text
-    address = f"{site}/gradio_api/call/{name}/{asked.json()['event_id']}"
-    return 200, http.get(address, timeout=TIMEOUT).text
-
-
-def test_translate_gives_the_models_photo_of_the_label_maps_size(client, two_models, label_map):
-    answer = client.predict(handle_file(str(label_map)), "facades-in", api_name="/translate")
-    expected = Translator.load(two_models / "facades-in", "cpu")([read_image(label_map)])[0]
-    assert np.array_equal(read_image(Path(answer)), expected)
-
-
-def test_without_a_name_the_first_model_translates(client, two_models, label_map):
-    answer = client.predict(handle_file(str(label_map)), "", api_name="/translate")
-    expected = Translator.load(two_models / "facades-ilm", "cpu")([read_image(label_map)])[0]
-    assert np.array_equal(read_image(Path(answer)), expected)
-
-
-def test_batch_gives_a_zip_and_says_what_it_skipped(client, label_map, tmp_path):
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(b"nonsense")
-    files = [handle_file(str(path)) for path in (label_map, bad)]
-    zipped, skipped = client.predict(files, "", api_name="/batch")
-    with zipfile.ZipFile(zipped) as archive:
-        assert archive.namelist() == ["label map.png"]
-        assert Image.open(archive.open("label map.png")).size == (80, 60)
-    assert skipped == ["bad.png is not an image that can be read here (PNG, JPEG, WEBP, BMP, GIF)."]
-
-
-def test_the_api_names_two_functions_and_nothing_of_the_page(client):
-    described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/translate", "/batch"}
-    assert not described["unnamed_endpoints"]
-
-
-def test_curl_gets_a_photo_in_two_requests(site):
-    file = {"path": upload(site, png()), "meta": {"_type": "gradio.FileData"}}
-    status, text = call(site, "translate", [file, ""])
-    assert (status, text.partition("\n")[0]) == (200, "event: complete")
-    photo = json.loads(text.split("data: ")[1])[0]
-    answer = httpx.get(photo["url"])
-    assert Image.open(io.BytesIO(answer.content)).size == (40, 40)
-
-
-def test_a_mistake_is_answered_in_one_sentence(client, label_map):
-    with pytest.raises(AppError, match=r"no model &#x27;x&#x27;; choose one of facades-ilm"):
-        client.predict(handle_file(str(label_map)), "x", api_name="/translate")
-    with pytest.raises(AppError, match=r"^Choose a label map first\.$"):
-        client.predict(None, "", api_name="/translate")
+def try_to_serve(tmp_path, **settings):
+    defaults = {
+        "host": "127.0.0.1",
+        "port": None,
+        "auth": None,
+        "allowed_hosts": (),
+        "share": False,
+        "device": "cpu",
+        "say": print,
+    }
+    serve(tmp_path, [], **(defaults | settings))
 
 
 @pytest.mark.parametrize(
-    "file",
-    [
-        {"path": "/etc/passwd"},
-        {"path": "/etc/passwd", "orig_name": "a.svg"},
-        {"path": "/etc/passwd", "orig_name": "a.svg", "meta": {"_type": "gradio.FileData"}},
-        {"path": "https://example.com/a.png", "meta": {"_type": "gradio.FileData"}},
-        {"path": "{uploads}/../../etc/passwd"},
-    ],
+    "settings", [{"host": "0.0.0.0"}, {"host": "192.168.1.2"}, {"host": "::"}, {"share": True}]
 )
-def test_a_forged_file_is_refused_everywhere(site, file):
-    file = file | {"path": file["path"].replace("{uploads}", get_upload_folder())}
-    for name, data in (("translate", [file, ""]), ("batch", [[file], ""])):
-        status, text = call(site, name, data)
-        assert status == 400
-        assert text == '{"detail":"A file must be uploaded before it is used."}'
-    with httpx.Client() as http:
-        for function in range(20):  # also those that only the page calls
-            body = {"data": [file] * 8, "fn_index": function, "session_hash": "x"}
-            assert http.post(f"{site}/gradio_api/queue/join", json=body).status_code == 400
+def test_a_host_that_is_open_to_strangers_needs_a_password(tmp_path, settings):
+    with pytest.raises(SettingError, match=r"^auth: .* since others could use this machine"):
+        try_to_serve(tmp_path, **settings)
 
 
-def test_an_image_within_the_request_is_no_upload_either(site):
-    file = {"path": None, "url": "data:image/svg+xml,<svg/>", "meta": {"_type": "gradio.FileData"}}
-    status, text = call(site, "translate", [file, ""])
-    assert status == 200
-    assert "event: error" in text
-    assert get_upload_folder() not in text
+def test_a_space_is_public_under_its_own_names_only(tmp_path, monkeypatch):
+    launched = {}
+
+    def launch(_, **settings):
+        launched.update(settings)
+        raise InterruptedError
+
+    monkeypatch.setattr("pix2pix_ilm.web.server.launch", launch)
+    monkeypatch.setattr("pix2pix_ilm.web.server.Page", lambda *_, **__: SimpleNamespace(blocks=0))
+    monkeypatch.setenv("SPACE_ID", "me/facades")
+    monkeypatch.setenv("SPACE_HOST", "me-facades.hf.space,facades.example")
+    with pytest.raises(InterruptedError):
+        try_to_serve(tmp_path)
+    assert launched["server_name"] == "0.0.0.0"
+    assert launched["proxied"] == ["me-facades.hf.space", "facades.example"]
+    assert "localhost" in launched["hosts"]
+    assert "*" not in launched["hosts"]
+    monkeypatch.delenv("SPACE_ID")
+    with pytest.raises(SettingError, match="others could use this machine"):
+        try_to_serve(tmp_path, host="0.0.0.0")
 
 
-def test_functions_of_the_page_cannot_be_called_past_the_queue(site):
-    body = {"data": [None, ""], "session_hash": "x"}
-    answer = httpx.post(f"{site}/gradio_api/run/translate", json=body)
-    assert 400 <= answer.status_code < 500
+@pytest.mark.parametrize("auth", ["", "user", "user:", ":password", ":"])
+def test_half_a_login_is_refused(tmp_path, auth):
+    with pytest.raises(SettingError, match=r"^auth: expected USER:PASSWORD, found") as refused:
+        try_to_serve(tmp_path, auth=auth)
+    assert not {"user", "password"} & set(re.findall("[a-z]+", str(refused.value)))
+
+
+def test_a_password_may_hold_colons():
+    assert parse_auth("me:a:b") == ("me", "a:b")
+    assert parse_auth(None) is None
 
 
 @pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("translate", []),
-        ("translate", [5, 5]),
-        ("translate", ["label.png", ""]),
-        ("translate", [[{"path": None}], ""]),
-        ("translate", [{"path": None}, {"name": ["facades-ilm"]}]),
-        ("translate", [None, "", None, None]),
-        ("batch", [[5], ""]),
-        ("batch", [None, ""]),
-    ],
-)
-def test_wrong_arguments_are_answered_in_one_sentence_and_no_traceback(site, name, data, capfd):
-    status, text = call(site, name, data)
-    assert status == 200
-    assert text.startswith("event: error")
-    message = json.loads(text.split("data: ")[1])["error"]
-    assert re.fullmatch(r"[A-Z][\w ]{10,80}\.", message)
-    assert capfd.readouterr().err == ""
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("example.com", False)],
+)  # fmt: skip
+def test_loopback(host, expected):
+    assert is_loopback(host) is expected
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        ("call/translate", {"data": "x" * 150}, 422),
-        ("call/translate", [{"x": 1}], 422),
-        ("call/nothing", {"data": []}, 400),
-        ("call/v2/translate", {"odd": 1}, 400),
-        ("call/v2/nothing", {"odd": 1}, 400),
-        ("queue/join", {"data": [], "fn_index": 999, "session_hash": "x"}, 400),
-        ("queue/join", {"data": [], "fn_index": "x" * 150, "session_hash": "x"}, 422),
-        ("queue/join", {"data": [], "fn_index": 1}, 400),
-    ],
-)
-def test_odd_requests_are_answered_in_one_sentence_and_no_traceback(
-    site, path, body, status, capfd
+def test_known_hosts():
+    assert set(known_hosts("127.0.0.1")) == {"localhost", "127.0.0.1", "[::1]"}
+    assert {"10.0.0.1", "localhost"} <= set(known_hosts("10.0.0.1"))
+    assert "[fe80::1]" in known_hosts("fe80::1")
+
+
+def test_uploads_lie_in_a_folder_that_is_gone_in_the_end(monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "before")
+    with temporary_uploads():
+        folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        (folder / "a.png").write_bytes(b"image")
+    assert not folder.exists()
+    assert os.environ["GRADIO_TEMP_DIR"] == "before"
+
+
+def test_old_files_and_folders_are_deleted_and_new_ones_kept(tmp_path):
+    for name, age in (("old", 100), ("new", 10)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "a.png").write_bytes(b"image")
+        for path in (folder / "a.png", folder):
+            os.utime(path, (time.time() - age,) * 2)
+    delete_older(tmp_path, 50)
+    assert not (tmp_path / "old" / "a.png").exists()
+    assert (tmp_path / "new" / "a.png").exists()
+    os.utime(tmp_path / "old", (0, 0))
+    delete_older(tmp_path, 50)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_the_server_looks_after_old_files_while_it_runs(monkeypatch, tmp_path):
+    looked = []
+
+    async def run() -> None:
+        came = asyncio.Event()
+        monkeypatch.setattr(server, "FILE_LIFETIME", 0)
+        monkeypatch.setattr(server, "delete_older", lambda *given: looked.append(given))
+        monkeypatch.setattr(asyncio, "to_thread", lambda work, *given: _call(work, given, came))
+        async with server.delete_old_files(None):
+            await came.wait()
+
+    async def _call(work, given, came) -> None:
+        work(*given)
+        came.set()
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    run_apart(run())
+    assert looked[0] == (tmp_path, 0)
+
+
+def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
+    two_models, tmp_path
 ):
-    answer = httpx.post(f"{site}/gradio_api/{path}", json=body)
-    assert answer.status_code == status
-    assert len(answer.json()["detail"]) <= 80
-    assert "Traceback" not in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "part", ['; filename=""', "", '; filename=".."', '; filename="/"', '; filename="\0"']
-)
-def test_an_upload_without_a_name_is_no_error_of_the_server(site, part, capfd):
-    form = f'--x\r\nContent-Disposition: form-data; name="files"{part}\r\n\r\nimage\r\n--x--\r\n'
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    answer = httpx.post(f"{site}/gradio_api/upload", content=form.encode(), headers=headers)
-    assert answer.status_code in (200, 400)
-    assert "Traceback" not in capfd.readouterr().err
-
-
-def test_a_stream_without_end_is_refused_and_cut_off(site):
-    """Transfer-Encoding beside Content-Length, and a body that never ends."""
-    address = httpx.URL(site)
-    head = (
-        "POST /gradio_api/call/translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
-        "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
-    )
-    with socket.create_connection((address.host, address.port), timeout=TIMEOUT) as connection:
-        connection.sendall(head.encode())
-        answer = b""
-        while received := connection.recv(1000):  # until the server closes
-            answer += received
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"states its length twice" in answer
-
-
-def test_the_name_of_another_host_is_in_no_answer(site):
-    for header in ("x-forwarded-host", "x-gradio-server"):
-        for path in ("/", "/config", "/gradio_api/info"):
-            answer = httpx.get(site + path, headers={header: "evil.example"})
-            assert answer.status_code == 200
-            assert "evil.example" not in answer.text
-
-
-def test_a_file_outside_the_upload_folder_is_not_served(site):
-    for path in ("/etc/passwd", f"{get_upload_folder()}/../../../etc/passwd", __file__):
-        assert httpx.get(f"{site}/gradio_api/file={path}").status_code in (403, 404)
-
-
-def test_a_large_file_is_refused(site):
-    answer = httpx.post(
-        f"{site}/gradio_api/upload", files={"files": ("a.png", bytes(11 << 20))}, timeout=TIMEOUT
-    )
-    assert answer.status_code == 413
-
-
-def test_with_a_password_nothing_is_shown_without_it(serve_page, two_models):
-    site = serve_page(two_models, auth=("me", "secret"))
-    for path in ("/config", "/gradio_api/info", "/gradio_api/app_id"):
-        assert httpx.get(site + path).status_code == 401
-    assert call(site, "translate", [None, ""])[0] == 401
-    with httpx.Client() as http:
-        login = {"username": "me", "password": "secret"}
-        assert http.post(f"{site}/login", data=login | {"password": "x"}).status_code == 400
-        assert "gradio" not in http.get(site).text
-        assert http.post(f"{site}/login", data=login).status_code == 200
-        file = {"path": None}
-        assert call(site, "translate", [file, ""], http)[0] == 200
-    client = Client(site, auth=("me", "secret"), verbose=False)
-    assert client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    client.close()
-
-
-def test_a_flood_is_answered_and_nothing_hangs(site):
-    """50 clients at once: all are answered, by a photo or by being told that the queue is full."""
-    file = {"path": upload(site, png()), "meta": {"_type": "gradio.FileData"}}
-
-    def one(_: int) -> tuple[int, str]:
-        with httpx.Client() as http:
-            return call(site, "translate", [file, ""], http)
-
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(one, range(50)))
-    done = sum(status == 200 and "event: complete" in text for status, text in answers)
-    full = sum(status == 503 and "Queue is full" in text for status, text in answers)
-    assert done + full == 50
-    assert done >= QUEUE
-    assert call(site, "translate", [file, ""])[0] == 200
-
-
-def test_memory_and_files_do_not_pile_up(site):
-    file = {"path": upload(site, png()), "meta": {"_type": "gradio.FileData"}}
-    process = psutil.Process()
-
-    def translate(times: int) -> int:
-        with httpx.Client() as http:
-            for _ in range(times):
-                assert "event: complete" in call(site, "translate", [file, ""], http)[1]
-        gc.collect()
-        return process.memory_info().rss
-
-    warm = translate(30)
-    assert translate(60) - warm < 30 << 20
-
-
-def test_the_server_asks_nobody(site, label_map, monkeypatch):
-    asked = []
-    connect = socket.socket.connect
-
-    def noting(self, address):
-        asked.append(address)
-        return connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", noting)
-    with httpx.Client() as http:
-        http.get(site)
-        file = {"path": upload(site, label_map.read_bytes())}
-        assert call(site, "translate", [file, ""], http)[0] == 200
-    assert asked
-    assert {address[0] for address in asked if isinstance(address, tuple)} == {"127.0.0.1"}
+    command = [sys.executable, "app.py", "--checkpoints", str(two_models), "--device", "cpu"]
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = {"TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": "", "all_proxy": "socks5://[::1]:9"}
+    environment = os.environ | nowhere | environment
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=root, env=environment
+    ) as process:
+        assert process.stderr is not None
+        watchdog = threading.Timer(TIMEOUT, process.kill)  # nothing else ends a wait for a line
+        watchdog.start()
+        try:
+            lines = iter(process.stderr.readline, "")
+            found = next(filter(None, map(OPEN.search, lines)), None)
+            assert found, "the program did not say where its page is"
+            address = found[1]
+            assert httpx.get(address, timeout=TIMEOUT).status_code == 200
+            assert list(tmp_path.glob("pix2pix-ilm-*"))
+            again = subprocess.run(
+                [*command, "--port", str(httpx.URL(address).port)],
+                capture_output=True, text=True, check=False, cwd=root, env=environment,
+                timeout=TIMEOUT,
+            )  # fmt: skip
+            assert again.returncode == 2
+            assert "Traceback" not in again.stderr
+            assert "error: " in again.stderr.splitlines()[-1]
+        finally:
+            process.terminate()
+            process.wait()
+            watchdog.cancel()
+        assert process.returncode == 0
+    assert not list(tmp_path.glob("pix2pix-ilm-*"))

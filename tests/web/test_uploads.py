@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
@@ -9,18 +11,26 @@ from pix2pix_ilm.web.uploads import (
     files_input,
     image_input,
     is_upload,
+    limit_size,
     read_label_map,
     read_photo,
+    snap_to_palette,
 )
+
+COLORS = set(PALETTE.values())
 
 
 @pytest.fixture
 def uploads(tmp_path, monkeypatch):
-    """The server's upload folder."""
+    """Make the server's upload folder."""
     folder = tmp_path / "uploads"
     folder.mkdir()
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
     return folder
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def refusal(path) -> str:
@@ -46,7 +56,7 @@ def test_transparent_pixels_are_wall_in_a_label_map_and_white_in_a_photo(uploads
     assert (read_photo(str(path)) == 255).all()
 
 
-def test_sixteen_bit_greys_keep_their_range(uploads):
+def test_sixteen_bit_grays_keep_their_range(uploads):
     path = uploads / "a.png"
     values = np.linspace(0, 65535, 400).reshape(20, 20).astype(np.uint16)
     Image.fromarray(values).save(path)
@@ -63,7 +73,7 @@ def test_what_a_camera_noted_is_applied(uploads):
 
 def test_the_first_frame_of_an_animation_counts(uploads):
     path = uploads / "a.gif"
-    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "blue")]
     frames[0].save(path, save_all=True, append_images=frames[1:])
     assert (read_photo(str(path)) == (255, 0, 0)).all()
 
@@ -104,8 +114,6 @@ def test_a_huge_image_is_refused_before_its_pixels_are_decoded(uploads, width, h
 
 
 def crc(chunk: bytes) -> bytes:
-    import zlib
-
     return zlib.crc32(chunk).to_bytes(4, "big")
 
 
@@ -157,3 +165,26 @@ def test_refusals_repeat_little_of_a_long_name(uploads):
     assert "x" * 81 not in refusal(long)
     Image.new("RGB", (4, 4)).save(long)
     assert "x" * 81 not in refusal(long)
+
+
+def test_snapping_moves_to_the_nearest_color_and_counts_what_moved():
+    label_map = np.tile(np.array(PALETTE["door"], np.uint8), (10, 10, 1))
+    label_map[0] = (3, 204, 250)
+    snapped, fraction = snap_to_palette(label_map)
+    assert (snapped == PALETTE["door"]).all()
+    assert fraction == pytest.approx(0.1)
+    again, moved = snap_to_palette(snapped)
+    assert np.array_equal(again, snapped)
+    assert moved == 0
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(1024, 1024, (1024, 1024)), (100, 60, (100, 60)), (2048, 1024, (1024, 512)),
+     (16, 4000, (4, 1024))],
+)  # fmt: skip
+def test_large_label_maps_are_reduced_without_new_colors(height, width, expected):
+    label_map = snap_to_palette(noise(height, width))[0]
+    reduced = limit_size(label_map)
+    assert reduced.shape[:2] == expected
+    assert {tuple(color) for color in reduced.reshape(-1, 3).tolist()} <= COLORS

@@ -1,4 +1,4 @@
-"""What a person does with the page, and what they see of it."""
+"""A person in front of the page: paints, uploads, and sees photos."""
 
 import base64
 import io
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from pix2pix_ilm.web.canvas import CANVAS_SIZE, from_data_url
+from pix2pix_ilm.web.painter import CANVAS_SIZE, decode_drawing
 
-TIMEOUT = 20  # seconds
+TIMEOUT = 60  # seconds
 PIXELS = """image => {
     if (!image.complete || !image.naturalWidth) return null;
     const canvas = document.createElement("canvas");
@@ -23,21 +23,21 @@ PIXELS = """image => {
 
 
 class Visitor:
-    """A person in front of the page."""
+    """A person in front of the page; messages stay until they are closed (see ``profile``)."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.canvas = page.locator("#canvas canvas")
-        self.note = page.locator("#note")
+        self.caption = page.locator("#note")
         self.toasts = page.get_by_test_id("toast-text")
         expect(page.locator("#canvas").get_by_role("status")).not_to_be_empty()  # its script ran
 
-    def label(self) -> np.ndarray:
-        """What is painted."""
-        return from_data_url(self.canvas.evaluate("canvas => canvas.toDataURL()"))
+    def label_map(self) -> np.ndarray:
+        """Return what is painted."""
+        return decode_drawing(self.canvas.evaluate("canvas => canvas.toDataURL()"))
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where on the page the middle of a pixel of the painter lies."""
+        """Return where on the page the middle of a pixel of the painter lies."""
         box = self.canvas.bounding_box()
         scale = box["width"] / CANVAS_SIZE
         return box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale
@@ -72,15 +72,10 @@ class Visitor:
         )
 
     def expect_toast(self, text: str) -> None:
-        """See one message that says just this, and close it, unless it has gone by itself."""
+        """See one message that says just this, and close it."""
         expect(self.toasts).to_have_text([text])
-        buttons = self.page.get_by_test_id("toast-close")
-
-        def closed() -> bool:
-            buttons.evaluate_all("buttons => buttons.forEach(button => button.click())")
-            return self.toasts.count() == 0
-
-        wait_until(self.page, closed, f"the message stays: {text}")
+        self.page.get_by_test_id("toast-close").click()
+        expect(self.toasts).to_have_count(0)
 
     def save(self, button_id: str, folder: Path) -> Path:
         with self.page.expect_download() as download:
@@ -91,7 +86,7 @@ class Visitor:
 
 
 def pixels(image: Locator) -> np.ndarray | None:
-    """The decoded pixels of an image of the page; None while it is not there."""
+    """Return the decoded pixels of an image of the page; None while it is not there."""
     if image.count() != 1:
         return None
     image.scroll_into_view_if_needed()  # pictures further down are not loaded before
@@ -103,6 +98,7 @@ def pixels(image: Locator) -> np.ndarray | None:
 
 
 def wait_until(page: Page, condition: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds, for a minute at most; ``what`` is wrong if it never does."""
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, what

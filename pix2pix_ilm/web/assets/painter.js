@@ -62,7 +62,7 @@ function adopt(picture, undoable) {
 }
 
 function copyFrom(picture) {
-  context.imageSmoothingEnabled = false; // the nearest pixel: no new colours
+  context.imageSmoothingEnabled = false; // the nearest pixel: no new colors
   context.drawImage(picture, 0, 0, SIZE, SIZE);
   image.data.set(context.getImageData(0, 0, SIZE, SIZE).data);
 }
@@ -120,7 +120,7 @@ function pick(point) {
   chooseClass(classAt(point));
 }
 
-// The class of the nearest colour: a picture from elsewhere may have others between them.
+// The class of the nearest color: a picture from elsewhere may have others between them.
 function classAt({ x, y }) {
   const here = y * SIZE + x;
   const exact = colors.indexOf(pixels[here]);
@@ -216,7 +216,7 @@ function markCursor(point) {
   cursorMark.classList.toggle("cross", byKeyboard);
   const place = { "--x": point?.x, "--y": point?.y, "--brush": chosen.size };
   for (const name in place) cursorMark.style.setProperty(name, place[name]);
-  cursorMark.style.setProperty("--odd", chosen.size % 2); // as drawDisc places its centre
+  cursorMark.style.setProperty("--odd", chosen.size % 2); // as drawDisc places its center
 }
 
 find(".help").id = `${element.id}-help`;

@@ -11,7 +11,7 @@ function packed(hex) {
   return new Uint32Array(Uint8Array.of(red, green, blue, 255).buffer)[0];
 }
 
-// How far two pixels' colours are apart.
+// How far two pixels' colors are apart.
 function distance(one, other) {
   const [some, others] = [one, other].map((pixel) => [...new Uint8Array(Uint32Array.of(pixel).buffer)]);
   return Math.hypot(...some.map((level, channel) => level - others[channel]));
@@ -33,7 +33,7 @@ function drawRectangle(pixels, one, other, color) {
   for (let y = top; y <= bottom; y++) drawSpan(pixels, y, left, right, color);
 }
 
-// An even diameter has its centre between pixels: above and to the left of the given one.
+// An even diameter has its center between pixels: above and to the left of the given one.
 function drawDisc(pixels, center, diameter, color) {
   const radius = diameter / 2;
   const shift = diameter % 2 ? 0 : 0.5;
@@ -72,7 +72,7 @@ function floodFill(pixels, start, color) {
   }
 }
 
-// One seed for each run of a colour; outside the picture, pixels are undefined and match none.
+// One seed for each run of a color; outside the picture, pixels are undefined and match none.
 function seedRuns(pixels, seeds, left, right, color) {
   for (let at = left; at <= right; at++)
     if (pixels[at] === color && (at === right || pixels[at + 1] !== color)) seeds.push(at);

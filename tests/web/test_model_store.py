@@ -9,13 +9,13 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.files import write_json
-from pix2pix_ilm.web import shelf as shelf_module
-from pix2pix_ilm.web.shelf import Shelf
+from pix2pix_ilm.web import model_store
+from pix2pix_ilm.web.model_store import ModelStore
 
 
 @pytest.fixture
 def folder(make_checkpoint, tmp_path):
-    """A folder of checkpoints of different ages."""
+    """Make a folder of checkpoints of different ages."""
     for age, name in enumerate(("old", "new")):
         checkpoint = make_checkpoint(name)
         for file in checkpoint.iterdir():
@@ -23,39 +23,39 @@ def folder(make_checkpoint, tmp_path):
     return tmp_path
 
 
-def test_without_models_the_shelf_is_empty_and_says_so(tmp_path):
+def test_without_models_the_store_is_empty_and_says_so(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
-        shelf = Shelf(folder)
-        assert shelf.models() == {}
+        store = ModelStore(folder)
+        assert store.catalog.models == {}
         with pytest.raises(UserError, match="no trained model"):
-            shelf.get(None)
+            store.get(None)
 
 
 def test_the_newest_model_comes_first(folder):
-    assert list(Shelf(folder).models()) == ["new", "old"]
+    assert list(ModelStore(folder).catalog.models) == ["new", "old"]
 
 
 def test_the_shipped_model_comes_before_newer_ones(folder):
     (folder / "old").rename(folder / "facades-ilm")
-    assert list(Shelf(folder).models()) == ["facades-ilm", "new"]
+    assert list(ModelStore(folder).catalog.models) == ["facades-ilm", "new"]
 
 
 def test_a_chosen_model_comes_first_and_once(folder):
-    shelf = Shelf(folder, [folder / "old"])
-    assert list(shelf.models()) == ["old", "new"]
-    assert shelf.get(None).name == "old"
+    store = ModelStore(folder, [folder / "old"])
+    assert list(store.catalog.models) == ["old", "new"]
+    assert store.get(None).name == "old"
 
 
 def test_a_chosen_folder_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
-        Shelf(tmp_path, [tmp_path])
+        ModelStore(tmp_path, [tmp_path])
 
 
 def test_other_folders_are_left_out(folder):
     (folder / "empty").mkdir()
     (folder / "gone").mkdir()
     (folder / "gone" / "config.json").symlink_to(folder / "nowhere")
-    assert list(Shelf(folder).models()) == ["new", "old"]
+    assert list(ModelStore(folder).catalog.models) == ["new", "old"]
 
 
 @pytest.mark.parametrize(
@@ -65,51 +65,51 @@ def test_other_folders_are_left_out(folder):
 def test_a_broken_model_is_told_apart_and_answers_in_one_sentence(folder, field, value):
     file = folder / "new" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
-    shelf = Shelf(folder)
-    models, broken = shelf.look()
-    assert list(models) == ["old"]
-    assert list(broken) == ["new"]
-    assert broken["new"].startswith(f"{file}: ")
-    assert shelf.get(None).name == "old"
+    store = ModelStore(folder)
+    catalog = store.catalog
+    assert list(catalog.models) == ["old"]
+    assert list(catalog.broken) == ["new"]
+    assert catalog.broken["new"].startswith(f"{file}: ")
+    assert store.get(None).name == "old"
     with pytest.raises(UserError, match=r"^The model 'new' is broken; choose another one\.$"):
-        shelf.get("new")
+        store.get("new")
 
 
 @pytest.mark.parametrize("error", [ValueError, OverflowError, UserError])
 def test_nothing_that_goes_wrong_with_one_model_hides_the_others(folder, monkeypatch, error):
-    read = shelf_module.read_model_config
+    read = model_store.read_model_config
 
     def fail(checkpoint):
         if checkpoint.name == "new":
             raise error("odd")
         return read(checkpoint)
 
-    monkeypatch.setattr(shelf_module, "read_model_config", fail)
-    models, broken = Shelf(folder).look()
-    assert (list(models), broken) == (["old"], {"new": "odd"})
+    monkeypatch.setattr(model_store, "read_model_config", fail)
+    catalog = ModelStore(folder).catalog
+    assert (list(catalog.models), catalog.broken) == (["old"], {"new": "odd"})
 
 
 def test_only_broken_models_are_no_model(folder):
     for name in ("new", "old"):
         (folder / name / "config.json").write_text("{")
     with pytest.raises(UserError, match="no trained model"):
-        Shelf(folder).get(None)
+        ModelStore(folder).get(None)
 
 
 def test_a_model_that_was_trained_meanwhile_is_there(folder, make_checkpoint):
-    shelf = Shelf(folder)
+    store = ModelStore(folder)
     make_checkpoint("later")
-    assert next(iter(shelf.models())) == "later"
+    assert next(iter(store.scan().models)) == "later"
 
 
-def test_the_label_tells_norms_and_metrics(folder):
+def test_the_title_tells_norms_and_metrics(folder):
     value = Interval(mean=61.25, low=60.0, high=62.5)
     record = RecordedMetrics(
         protocol={"split": "test"}, step=7, metrics={"rmse": value, "lpips": value}
     )
     write_json(folder / "new" / METRICS_FILE, record)
-    labels = {model.name: model.label for model in Shelf(folder).models().values()}
-    assert labels == {
+    titles = {model.name: model.title for model in ModelStore(folder).catalog.models.values()}
+    assert titles == {
         "new": "new: ILM+IN / IN, RMSE 61.2, LPIPS 61.250",
         "old": "old: ILM+IN / IN",
     }
@@ -120,37 +120,37 @@ def test_metrics_of_other_weights_are_not_shown(folder):
         protocol={}, step=6, metrics={"rmse": Interval(mean=1.0, low=1.0, high=1.0)}
     )
     write_json(folder / "new" / METRICS_FILE, record)
-    assert Shelf(folder).get("new").label == "new: ILM+IN / IN"
+    assert ModelStore(folder).get("new").title == "new: ILM+IN / IN"
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are(folder):
     with pytest.raises(UserError, match="no model 'other'; choose one of new, old"):
-        Shelf(folder).get("other")
+        ModelStore(folder).get("other")
 
 
 def test_little_of_a_long_name_is_repeated(folder):
     with pytest.raises(UserError) as refusal:
-        Shelf(folder).get("x" * 1000)
+        ModelStore(folder).get("x" * 1000)
     assert len(str(refusal.value)) < 150
 
 
 def test_a_model_is_loaded_once_and_again_when_it_was_trained_on(folder):
-    shelf = Shelf(folder)
-    first = shelf.translator(shelf.get("new"))
-    assert shelf.translator(shelf.get("new")) is first
+    store = ModelStore(folder)
+    first = store.load(store.get("new"))
+    assert store.load(store.get("new")) is first
     os.utime(folder / "new" / WEIGHTS, (9, 9))
-    assert shelf.translator(shelf.get("new")) is not first
+    assert store.load(store.get("new")) is not first
 
 
 def test_a_model_that_cannot_be_loaded_is_named_without_its_folder(folder):
-    shelf = Shelf(folder)
-    model = shelf.get("new")
+    store = ModelStore(folder)
+    model = store.get("new")
     (model.folder / WEIGHTS).write_bytes(b"nonsense")
     with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
-        shelf.translator(model)
+        store.load(model)
     shutil.rmtree(model.folder)
     with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
-        shelf.translator(model)
+        store.load(model)
 
 
 @pytest.mark.parametrize("error", [ValueError, OverflowError, OSError])
@@ -158,7 +158,7 @@ def test_a_model_that_fails_in_an_odd_way_answers_in_one_sentence(folder, monkey
     def fail(*_):
         raise error("odd")
 
-    monkeypatch.setattr(shelf_module, "load", fail)
-    shelf = Shelf(folder)
+    monkeypatch.setattr(model_store, "load_translator", fail)
+    store = ModelStore(folder)
     with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
-        shelf.translator(shelf.get("new"))
+        store.load(store.get("new"))

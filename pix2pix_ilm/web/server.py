@@ -1,4 +1,4 @@
-"""Serving the page: to this machine, or to a network behind a password."""
+"""The page's server: for this machine, or for a network behind a password."""
 
 import asyncio
 import ipaddress
@@ -19,18 +19,19 @@ from starlette.middleware import Middleware
 
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError, UserError
-from pix2pix_ilm.web import REACHED_DIRECTLY, studio
-from pix2pix_ilm.web.answers import EXCEPTION_HANDLERS
+from pix2pix_ilm.web import USER_NO_PROXY
+from pix2pix_ilm.web.error_handlers import EXCEPTION_HANDLERS
+from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.page import FIRST_FACADE, Page
-from pix2pix_ilm.web.security import Guard
-from pix2pix_ilm.web.shelf import Shelf
+from pix2pix_ilm.web.painter import ASSETS, draw_facade, read_asset
+from pix2pix_ilm.web.security import SecurityMiddleware
+from pix2pix_ilm.web.service import TranslationService
 
-ASSETS = Path(__file__).parent / "assets"
-QUEUE = 16  # requests that may wait; more are told to come back
-KEEP_FILES = 3600  # seconds: age at which a file is deleted, and how often that is looked after
-SESSIONS = 128  # visitors whose choices are remembered; every API call counts as one, of 0.1 MB
-FAST_ENOUGH = 0.15  # seconds: a translation that may follow every stroke
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+MAX_QUEUE = 16  # requests that may wait; more are told to come back
+FILE_LIFETIME = 3600  # seconds: age at which a file is deleted, and how often that is looked after
+MAX_SESSIONS = 128  # visitors whose choices are remembered; every API call counts as one, of 0.1 MB
+MAX_LIVE_SECONDS = 0.15  # of a translation that may follow every stroke
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 SYSTEM_FONTS = (["system-ui", "sans-serif"], ["ui-monospace", "monospace"])  # none is fetched
 
 
@@ -65,7 +66,7 @@ def serve(
         SettingError: a host that is open to strangers.
         OSError: the port is taken.
     """
-    login, space = parse_auth(auth), space_names()
+    login, space = parse_auth(auth), space_hosts()
     if space and is_loopback(host):
         host = "0.0.0.0"  # where the Space's proxy connects
     if login is None and not space and (share or not is_loopback(host)):
@@ -77,19 +78,20 @@ def serve(
             "give it, or stay on 127.0.0.1 without sharing",
         )
     if share:  # Gradio's servers may be behind a proxy; this one is not
-        os.environ["no_proxy"] = ",".join([*known_names(host), REACHED_DIRECTLY])
-    shelf = Shelf(checkpoints, chosen, device)
-    for problem in shelf.look()[1].values():
+        os.environ["no_proxy"] = ",".join([*known_hosts(host), USER_NO_PROXY])
+    store = ModelStore(checkpoints, chosen, device)
+    for problem in store.catalog.broken.values():
         say(f"warning: {problem}; the page serves the others")
     with temporary_uploads(), ending_on_sigterm():
-        blocks = Page(shelf, live=is_fast(shelf)).blocks
+        service = TranslationService(store)
+        blocks = Page(service, live=can_translate_live(service)).blocks
         _, url, public = launch(
             blocks,
             server_name=host,
             server_port=port,
             auth=login,
             share=share,
-            hosts=[*known_names(host), *(["*.gradio.live"] if share else [])],
+            hosts=[*known_hosts(host), *(["*.gradio.live"] if share else [])],
             proxied=[*allowed_hosts, *space],
         )
         say(f"The page is open at {url}{f' and {public}' if public else ''} (stop with Ctrl-C)")
@@ -106,14 +108,20 @@ def launch(
         hosts: names under which it is asked.
         proxied: further ones, under which a proxy in front of it is asked.
         **settings: of ``blocks.launch``.
+
+    Returns:
+        The application, its address, and its public address if it is shared.
+
+    Raises:
+        OSError: the port is taken.
     """
-    blocks.queue(max_size=QUEUE, default_concurrency_limit=4, api_open=False)
-    guard = Middleware(Guard, hosts=[*hosts, *proxied], proxied=proxied)
+    blocks.queue(max_size=MAX_QUEUE, default_concurrency_limit=4, api_open=False)
+    security = Middleware(SecurityMiddleware, hosts=[*hosts, *proxied], proxied=proxied)
     server: dict = {"prevent_thread_lock": True, "quiet": True, "share": False} | settings
     return blocks.launch(
         **server,
         show_error=False,
-        state_session_capacity=SESSIONS,
+        state_session_capacity=MAX_SESSIONS,
         max_file_size="10mb",
         allowed_paths=[],
         ssr_mode=False,
@@ -123,18 +131,18 @@ def launch(
         enable_monitoring=False,
         footer_links=["api"],
         app_kwargs={
-            "middleware": [guard],
+            "middleware": [security],
             "exception_handlers": EXCEPTION_HANDLERS,
-            "lifespan": deleting_old_files,
+            "lifespan": delete_old_files,
         },
         theme=themes.Default(font=SYSTEM_FONTS[0], font_mono=SYSTEM_FONTS[1]),
         css_paths=ASSETS / "page.css",
-        js=(ASSETS / "page.js").read_text("utf-8"),
+        js=read_asset("page.js"),
     )
 
 
 def parse_auth(auth: str | None) -> tuple[str, str] | None:
-    """User and password of "USER:PASSWORD"."""
+    """Split "USER:PASSWORD"; SettingError if either is missing."""
     if auth is None:
         return None
     user, colon, password = auth.partition(":")
@@ -144,8 +152,8 @@ def parse_auth(auth: str | None) -> tuple[str, str] | None:
     return user, password
 
 
-def space_names() -> list[str]:
-    """Names of the Hugging Face Space that this runs in, if it does.
+def space_hosts() -> list[str]:
+    """List the names of the Hugging Face Space that this runs in, if it does.
 
     A Space is a machine of its own behind a proxy, and is public where its owner made it so.
     """
@@ -154,19 +162,19 @@ def space_names() -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to a server on this host."""
+    """Return whether only this machine can connect to a server on this host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def known_names(host: str) -> list[str]:
-    """Names under which browsers may ask for a page on this host.
+def known_hosts(host: str) -> list[str]:
+    """List the names under which browsers may ask for a page on this host.
 
     A page of another name could lead a visitor's browser here (DNS rebinding).
     """
-    names = [*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host]
+    names = [*LOOPBACK_HOSTS, f"[{host}]" if ":" in host else host]
     if not is_loopback(host):
         own = socket.gethostname()
         names += [own, socket.getfqdn(), *addresses(own)]
@@ -174,33 +182,37 @@ def known_names(host: str) -> list[str]:
 
 
 def addresses(name: str) -> list[str]:
-    """This machine's addresses under its own name, as far as it knows them."""
+    """List this machine's addresses under its own name, as far as it knows them."""
     try:
         return socket.gethostbyname_ex(name)[2]
     except OSError:
         return []
 
 
-def is_fast(shelf: Shelf) -> bool:
-    """Whether a translation may follow every stroke; the second is timed, the first warms up."""
-    if not shelf.models():
+def can_translate_live(service: TranslationService) -> bool:
+    """Return whether the default model is fast enough to translate after every stroke.
+
+    The second translation is timed; the first warms up.
+    """
+    if not service.store.catalog.models:
         return False
-    label = studio.draw_facade(FIRST_FACADE)
+    label_map = draw_facade(FIRST_FACADE)
     try:
-        studio.translate(shelf, label, None, painted=True)
-        return studio.translate(shelf, label, None, painted=True).seconds < FAST_ENOUGH
+        model = service.store.get(None)
+        service.make_photo(label_map, model, painted=True)
+        return service.make_photo(label_map, model, painted=True).seconds < MAX_LIVE_SECONDS
     except (UserError, ValueError, OverflowError):  # one odd model must not keep the page closed
         return False
 
 
 @asynccontextmanager
-async def deleting_old_files(_app: object) -> AsyncIterator[None]:
+async def delete_old_files(_app: object) -> AsyncIterator[None]:
     """Delete files that nobody can need any more while the server runs."""
 
     async def look_after() -> None:
         while True:
-            await asyncio.sleep(KEEP_FILES)
-            await asyncio.to_thread(delete_older, Path(get_upload_folder()), KEEP_FILES)
+            await asyncio.sleep(FILE_LIFETIME)
+            await asyncio.to_thread(delete_older, Path(get_upload_folder()), FILE_LIFETIME)
 
     task = asyncio.create_task(look_after())
     yield

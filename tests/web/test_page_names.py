@@ -14,7 +14,7 @@ from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.scores import Scores, table_metrics
 from pix2pix_ilm.evaluation.statistics import Interval, summarize
 from pix2pix_ilm.files import write_json
-from pix2pix_ilm.web.studio import draw_facade
+from pix2pix_ilm.web.painter import draw_facade
 
 pytestmark = [
     pytest.mark.browser,
@@ -28,7 +28,7 @@ BROKEN = f"broken {MARKUP}"
 
 @pytest.fixture
 def odd_models(make_checkpoint, tmp_path):
-    """Models whose names, data, metrics and errors are markup; the last one is broken."""
+    """Make models whose names, data, metrics and errors are markup; the last one is broken."""
     for name in (*NAMES, BROKEN):
         checkpoint = make_checkpoint(name)
         config = json.loads((checkpoint / MODEL_CONFIG).read_text()) | {"data": MARKUP}
@@ -45,7 +45,7 @@ def odd_models(make_checkpoint, tmp_path):
 
 @pytest.fixture
 def odd_evaluation() -> Evaluation:
-    """Two models and two images, named with markup that also ends a script."""
+    """Evaluate two models on two images, named with markup that also ends a script."""
     images = [np.full((16, 16, 3), value, np.uint8) for value in (0, 255)]
     columns = [metric for metric in table_metrics() if metric.name == "rmse_rgb"]
     scores = [
@@ -70,20 +70,21 @@ def odd_evaluation() -> Evaluation:
 
 
 def expect_text_alone(page):
-    """Nothing of the names ran, or stands in the page as an element."""
+    """Expect that nothing of the names ran, or stands in the page as an element."""
     assert page.evaluate("window.hit") is None
     expect(page.locator("img[onerror], a[href^='javascript:'], [src='x']")).to_have_count(0)
 
 
 def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_path):
     visitor = visit(serve_page(odd_models))
-    expect(visitor.note).to_contain_text("32x32")  # what every page begins with is there
+    expect(visitor.caption).to_contain_text("32x32")  # what every page begins with is there
     for name in NAMES:
         visitor.choose("model", f"{name}: ILM+IN")
-        expect(visitor.note).to_contain_text(f"{name} 32x32")
+        expect(visitor.caption).to_contain_text(f"{name} 32x32")
     visitor.choose("second", f"{MARKUP}: ILM+IN")
     expect(visitor.page.locator("#second-photo")).to_contain_text(MARKUP)
     visitor.choose("second", "none")
+    expect(visitor.page.locator("#second-photo")).to_be_hidden()
     visitor.choose("model", f"{BROKEN}: broken, cannot be used")
     visitor.expect_toast(f"The model '{BROKEN}' is broken; choose another one.")
     visitor.choose("model", f"{MARKUP}: ILM+IN")
@@ -91,7 +92,7 @@ def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_p
     Image.fromarray(draw_facade(1)).save(label)
     visitor.open_tab("Upload")
     visitor.drop_in("upload", label)
-    expect(visitor.note).to_contain_text("256x256")
+    expect(visitor.caption).to_contain_text("256x256")
     bad = tmp_path / f"{MARKUP}.gif"
     bad.write_bytes(b"nonsense")
     visitor.open_tab("Batch")

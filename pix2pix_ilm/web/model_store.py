@@ -1,0 +1,158 @@
+"""The trained models that a visitor can choose from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, WEIGHTS, ModelConfig, read_model_config
+from pix2pix_ilm.devices import Device
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.evaluation.record import RecordedMetrics, read_metrics
+from pix2pix_ilm.evaluation.scores import configuration_label
+from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.web.error_handlers import shorten
+
+DEFAULT_MODEL = "facades-ilm"
+MODELS_IN_MEMORY = 4
+METRICS_IN_TITLE = {"rmse": "RMSE {:.1f}", "lpips": "LPIPS {:.3f}", "ssim": "SSIM {:.3f}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A trained model, as the list shows it."""
+
+    name: str
+    folder: Path
+    config: ModelConfig
+    record: RecordedMetrics | None
+
+    @property
+    def title(self) -> str:
+        """Return name, norms (generator / discriminator) and metrics in one line."""
+        parts = [f"{self.name}: {configuration_label(self.config)}"]
+        metrics = self.record.metrics if self.record else {}
+        parts += [
+            shown.format(metrics[name].mean)
+            for name, shown in METRICS_IN_TITLE.items()
+            if name in metrics
+        ]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """The models that a scan has found."""
+
+    models: dict[str, Model]
+    """Name -> model, the default one first."""
+    broken: dict[str, str]
+    """Name of a model that cannot be used -> what is wrong with it."""
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """List titles, and the names behind them; broken ones come last."""
+        usable = [(model.title, name) for name, model in self.models.items()]
+        return usable + [(f"{name}: broken, cannot be used", name) for name in self.broken]
+
+
+class ModelStore:
+    """All models of a folder, and those named one by one.
+
+    Args:
+        folder: whose subfolders are checkpoints; it may be missing.
+        chosen: further checkpoints, which come first.
+        device: where to compute.
+
+    Attributes:
+        catalog: what the last scan has found.
+        inference_lock: held while a network runs: dropout is a switch in it.
+
+    Raises:
+        UserError: one of ``chosen`` is no checkpoint.
+    """
+
+    def __init__(self, folder: Path, chosen: Sequence[Path] = (), device: Device = "auto") -> None:
+        for checkpoint in chosen:
+            read_model_config(checkpoint)
+        self.folder = folder
+        self.chosen = list(chosen)
+        self.device: Device = device
+        self.inference_lock = Lock()
+        self.catalog = self.scan()
+
+    def scan(self) -> Catalog:
+        """Look through the folder anew, so that a training that just ended is there."""
+        found = sorted(self.folder.glob(f"*/{MODEL_CONFIG}"), key=time_written, reverse=True)
+        folders = [file.parent for file in found]
+        folders.sort(key=lambda folder: folder.name != DEFAULT_MODEL)
+        models, broken = dict[str, Model](), dict[str, str]()
+        for folder in (*self.chosen, *folders):
+            name = folder.resolve().name
+            try:
+                models.setdefault(name, read_model(folder))
+            except (UserError, ValueError, OverflowError) as error:
+                broken[name] = str(error)
+        broken = {name: problem for name, problem in broken.items() if name not in models}
+        self.catalog = Catalog(models=models, broken=broken)
+        return self.catalog
+
+    def get(self, name: str | None) -> Model:
+        """Find a model, with a new scan only if the last one has not found it.
+
+        Args:
+            name: empty for the model that comes first in a new scan.
+
+        Raises:
+            UserError: no such model, or a broken one; the sentence is meant for the visitor.
+        """
+        if name and name in self.catalog.models:
+            return self.catalog.models[name]
+        catalog = self.scan()
+        if name and name in catalog.models:
+            return catalog.models[name]
+        if name and name in catalog.broken:
+            raise UserError(f"The model {shorten(name)!r} is broken; choose another one.")
+        if not catalog.models:
+            raise UserError("There is no trained model yet.")
+        if not name:
+            return next(iter(catalog.models.values()))
+        raise UserError(
+            f"There is no model {shorten(name)!r}; choose one of {', '.join(catalog.models)}."
+        )
+
+    def load(self, model: Model) -> Translator:
+        """Load a model, or hand out the one in memory while its weights are the same.
+
+        Raises:
+            UserError: it cannot be loaded; the sentence is meant for the visitor.
+        """
+        try:
+            written = (model.folder / WEIGHTS).stat().st_mtime_ns
+            return load_translator(model.folder, written, self.device)
+        except (UserError, OSError, ValueError, OverflowError):
+            raise UserError(
+                f"The model {shorten(model.name)!r} cannot be loaded; choose another one."
+            ) from None
+
+
+def time_written(file: Path) -> float:
+    """Return when a file was written; 0 if it is not there (any more)."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0
+
+
+def read_model(folder: Path) -> Model:
+    """Read what stands in a checkpoint's folder; UserError if it is none (any more)."""
+    config = read_model_config(folder)
+    name = folder.resolve().name
+    return Model(name=name, folder=folder, config=config, record=read_metrics(folder, config.step))
+
+
+@lru_cache(MODELS_IN_MEMORY)
+def load_translator(folder: Path, written: int, device: Device) -> Translator:  # noqa: ARG001
+    """Load a translator, kept in memory until other weights are written into its folder."""
+    return Translator.load(folder, device)

@@ -1,0 +1,118 @@
+"""The painter of label maps, and the drawings that travel between it and the server."""
+
+import base64
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.images import as_array
+from pix2pix_ilm.data.synthetic.dataset import draw_labels
+from pix2pix_ilm.data.synthetic.layout import lay_out
+from pix2pix_ilm.errors import UserError
+
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("raster.js", "painter.js", "controls.js")
+CANVAS_SIZE = 256  # pixels of either side
+CLASS_NAMES = {
+    "facade": "Wall",
+    "window": "Window",
+    "door": "Door",
+    "cornice": "Cornice",
+    "sill": "Sill",
+    "balcony": "Balcony",
+    "blind": "Shutter",
+    "deco": "Trim",
+    "molding": "Molding",
+    "pillar": "Pillar",
+    "shop": "Shop",
+    "background": "Background",
+}
+"""CMP's classes by the names that people use; the first is what an empty canvas shows."""
+HINTS = {"background": ": sky and surroundings"}
+KEYS = "1234567890-="
+
+URL_PREFIX = "data:image/png;base64,"
+PNG_PREFIX = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", CANVAS_SIZE, CANVAS_SIZE)
+MAX_URL_LENGTH = 500_000  # characters: random pixels, which PNG cannot compress, need 350,000
+
+
+def painter(value: str | None = None, **settings: Any) -> gr.HTML:
+    """Make a painter of label maps in the colors of CMP Facades.
+
+    Its value is a PNG as a data URL (``decode_drawing``, ``encode_drawing``). It has the events
+    ``input``, after whatever a person did to the picture, and ``random``, for the button of that
+    name. A value that the server sets becomes a step which can be undone, without ``input``.
+
+    Args:
+        value: what it shows at first; an empty wall by default.
+        **settings: further arguments of ``gr.HTML``, such as ``elem_id``.
+    """
+    return gr.HTML(
+        value=value,
+        html_template=read_asset("painter.html"),
+        css_template=read_asset("painter.css"),
+        js_on_load="\n".join(map(read_asset, SCRIPTS)),
+        apply_default_css=False,
+        classes=palette_entries(),
+        size=CANVAS_SIZE,
+        **settings,
+    )
+
+
+def read_asset(name: str) -> str:
+    return (ASSETS / name).read_text("utf-8")
+
+
+def palette_entries() -> list[dict[str, str]]:
+    """List what the painter has to know of each class: name, tooltip, color and key."""
+    return [
+        {
+            "name": name,
+            "title": f"{cmp_name} in CMP Facades{HINTS.get(cmp_name, '')}",
+            "hex": "#{:02x}{:02x}{:02x}".format(*PALETTE[cmp_name]),
+            "key": key,
+        }
+        for (cmp_name, name), key in zip(CLASS_NAMES.items(), KEYS, strict=True)
+    ]
+
+
+def draw_facade(seed: int | None = None) -> UInt8[np.ndarray, "256 256 3"]:
+    """Draw the label map of a facade; without a seed, of a new one every time."""
+    return draw_labels(lay_out(np.random.default_rng(seed)), CANVAS_SIZE)
+
+
+def encode_drawing(label_map: UInt8[np.ndarray, "h w 3"]) -> str:
+    """Encode a label map as a value for the painter, which shows it at its own size."""
+    file = io.BytesIO()
+    Image.fromarray(label_map).save(file, format="PNG")
+    return URL_PREFIX + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def decode_drawing(value: object) -> UInt8[np.ndarray, "256 256 3"]:
+    """Decode the label map that a browser sent, which can be any JSON.
+
+    Raises:
+        UserError: not a PNG of 256x256 pixels as a data URL of at most 500,000 characters.
+    """
+    try:
+        if not isinstance(value, str) or len(value) > MAX_URL_LENGTH:
+            raise ValueError("not a text of the right length")
+        if not value.startswith(URL_PREFIX):
+            raise ValueError("not the data URL of a PNG")
+        data = base64.b64decode(value.removeprefix(URL_PREFIX), validate=True)
+        if not data.startswith(PNG_PREFIX):
+            raise ValueError("not a PNG of the right size")
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (CANVAS_SIZE, CANVAS_SIZE):  # a second header can contradict the first
+                raise ValueError("not one size")
+            image.load()
+            return as_array(image, channels=3)
+    except Exception:  # a hostile file can make a decoder raise nearly anything
+        raise UserError("The drawing could not be read; press Clear and paint again.") from None

@@ -1,0 +1,291 @@
+"""Everything that visitors and programs can ask for; the page only shows it."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from pix2pix_ilm import metrics
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.web.downloads import (
+    Downloads,
+    free_name,
+    new_folder,
+    write_downloads,
+    write_png,
+    write_zip,
+)
+from pix2pix_ilm.web.model_store import Model, ModelStore
+from pix2pix_ilm.web.painter import CANVAS_SIZE, decode_drawing
+from pix2pix_ilm.web.uploads import (
+    RGBImage,
+    limit_size,
+    read_label_map,
+    read_photo,
+    resize,
+    snap_to_palette,
+)
+
+VARIATIONS = 6
+MAX_FILES = 100  # in a batch
+METRICS = {
+    "RMSE ↓": (metrics.rmse, "{:.1f}", metrics.SSIM_WINDOW),
+    "SSIM ↑": (metrics.ssim, "{:.3f}", metrics.SSIM_WINDOW),
+    "LPIPS ↓": (metrics.lpips, "{:.3f}", metrics.LPIPS_SMALLEST),
+}
+"""Name -> function, how its value is shown, smallest side of an image."""
+Source = Literal["paint", "upload"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationRequest:
+    """A label map, and the models that are to translate it."""
+
+    source: Source
+    """Translate the drawing, or the upload."""
+    drawing: object = None
+    """From the painter, any JSON."""
+    upload: str | None = None
+    """Path of an uploaded label map."""
+    snap: bool = False
+    """Move the upload's colors to the palette's."""
+    model: str | None = None
+    """Name of a model; empty for the default."""
+    second_model: str | None = None
+    """Name of a model to compare with, or empty."""
+    reference: str | None = None
+    """Path of an uploaded real photo, to measure against."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photo that one model made of a label map."""
+
+    model: Model
+    label_map: RGBImage
+    """As the model saw it."""
+    image: RGBImage
+    seconds: float
+    """Time that the network took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translation:
+    """The answer to a ``TranslationRequest``."""
+
+    photos: list[Photo]
+    downloads: Downloads
+    caption: str
+    """HTML."""
+    metrics: str
+    """HTML; empty without a real photo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchTranslation:
+    """The photos of several uploads."""
+
+    photos: list[Path]
+    zipped: Path
+    problems: list[str]
+    """A sentence for every file that was skipped."""
+
+
+class TranslationService:
+    """Translate what visitors paint and upload.
+
+    Every method raises UserError, in words for a visitor, where something cannot be done.
+
+    Args:
+        store: the models to choose from.
+    """
+
+    def __init__(self, store: ModelStore) -> None:
+        self.store = store
+
+    def translate(self, request: TranslationRequest) -> Translation:
+        """Translate a label map with one or two models, measure the photos, and write files."""
+        label_map, notes = read_request(request)
+        names = [request.model]
+        if request.second_model and request.second_model != request.model:
+            names.append(request.second_model)
+        painted = request.source == "paint"
+        photos = [
+            self.make_photo(label_map, self.store.get(name), painted=painted) for name in names
+        ]
+        real = read_photo(request.reference) if request.reference else None
+        return Translation(
+            photos=photos,
+            downloads=save_photos(photos),
+            caption=caption(photos, notes),
+            metrics="" if real is None else metrics_table(photos, real),
+        )
+
+    def draw_variations(self, request: TranslationRequest) -> list[RGBImage]:
+        """Make several photos of one label map with one model, drawn with dropout."""
+        model = self.store.get(request.model)
+        if not model.config.generator.dropout:
+            raise UserError("This model was trained without dropout: all its photos are the same.")
+        label_map, _notes = read_request(request)
+        painted = request.source == "paint"
+        return [
+            self.make_photo(label_map, model, painted=painted, sample=sample).image
+            for sample in range(VARIATIONS)
+        ]
+
+    def translate_batch(
+        self,
+        paths: Sequence[str],
+        name: str | None,
+        track: Callable[[Sequence[str]], Iterable[str]] = iter,
+    ) -> BatchTranslation:
+        """Translate uploaded files, and zip their photos.
+
+        Args:
+            paths: of uploaded label maps.
+            name: a model of the store; empty for its default.
+            track: may show the progress of going through the paths.
+
+        Raises:
+            UserError: no files, too many, or none that can be translated.
+        """
+        if not paths:
+            raise UserError("Choose some label maps first.")
+        if len(paths) > MAX_FILES:
+            raise UserError(f"These are {len(paths)} files; at most {MAX_FILES} go at once.")
+        model, folder = self.store.get(name), new_folder()
+        photos, problems = dict[str, Path](), list[str]()
+        for path in track(paths):
+            try:
+                photo = self.make_photo(limit_size(read_label_map(path)), model)
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            stem = free_name(Path(path).stem, photos)
+            photos[stem] = folder / f"{stem}.png"
+            write_png(photos[stem], photo.image)
+        if not photos:
+            raise UserError(" ".join(problems))
+        files = list(photos.values())
+        return BatchTranslation(photos=files, zipped=write_zip(files), problems=problems)
+
+    def translate_file(self, label_map: str | None, model: str | None) -> str:
+        """Translate an uploaded label map, for programs; gives the path of its photo."""
+        image = limit_size(read_label_map(label_map))
+        photo = self.make_photo(image, self.store.get(model))
+        return str(save_photos([photo]).photos[0])
+
+    def translate_files(self, label_maps: list[str], model: str | None) -> tuple[str, list[str]]:
+        """Translate uploaded label maps, for programs; gives a zip, and what was skipped."""
+        batch = self.translate_batch(label_maps, model)
+        return str(batch.zipped), batch.problems
+
+    def make_photo(
+        self,
+        label_map: RGBImage,
+        model: Model,
+        *,
+        painted: bool = False,
+        sample: int | None = None,
+    ) -> Photo:
+        """Run a model on a label map.
+
+        Args:
+            label_map: sides of at most 4096 pixels.
+            model: one of the store.
+            painted: the label map was painted here, so that it may take the size that the model
+                was trained on, at which its photos are best.
+            sample: number of a variation, drawn with dropout; None for the photo without dropout.
+
+        Raises:
+            UserError: the model cannot be loaded.
+        """
+        translator = self.store.load(model)
+        config = translator.config
+        if painted:
+            label_map = resize(label_map, config.image_size, config.image_size)
+        seen = to_channels(label_map, config.generator.in_channels)
+        with self.store.inference_lock:
+            start = time.perf_counter()
+            image = translator([seen], sample=sample)[0]
+            seconds = time.perf_counter() - start
+        image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+        return Photo(model=model, label_map=label_map, image=image, seconds=seconds)
+
+
+def save_photos(photos: Sequence[Photo]) -> Downloads:
+    """Write the photos of one label map into files."""
+    first = photos[0]
+    images = [(photo.model.name, photo.image) for photo in photos]
+    return write_downloads(first.label_map, images, first.model.config.direction)
+
+
+def read_request(request: TranslationRequest) -> tuple[RGBImage, list[str]]:
+    """Read the label map to translate, and note what was done to it."""
+    if request.source == "paint":
+        return decode_drawing(request.drawing), []
+    given = read_label_map(request.upload)
+    label_map, notes = limit_size(given), list[str]()
+    if label_map.shape != given.shape:
+        notes.append(f"reduced from {size_of(given)}")
+    if request.snap:
+        label_map, fraction = snap_to_palette(label_map)
+        notes.append(f"{fraction:.1%} of the pixels moved to the nearest color")
+    return label_map, notes
+
+
+def read_for_painter(upload: str | None) -> UInt8[np.ndarray, "256 256 3"]:
+    """Read an uploaded label map in the painter's size and the colors of the twelve classes."""
+    return snap_to_palette(resize(read_label_map(upload), CANVAS_SIZE, CANVAS_SIZE))[0]
+
+
+def to_channels(label_map: RGBImage, channels: int) -> UInt8[np.ndarray, "h w c"]:
+    """Convert a label map to the channels that a generator expects: color, or gray."""
+    if channels == 3:
+        return label_map
+    return np.asarray(Image.fromarray(label_map).convert("L"))[..., None]
+
+
+def size_of(image: RGBImage) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def caption(photos: Sequence[Photo], notes: Sequence[str]) -> str:
+    """Write models, sizes, times and notes as one line of HTML."""
+    parts = [
+        f"<b>{escape(photo.model.name)}</b> {size_of(photo.image)}, {photo.seconds * 1e3:.0f} ms"
+        for photo in photos
+    ]
+    return " · ".join([*parts, *map(escape, notes)])
+
+
+def metrics_table(photos: Sequence[Photo], real: RGBImage) -> str:
+    """Write how far the photos are from the real one as an HTML table."""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in METRICS)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(photo.model.name)}</th>'
+        + "".join(f"<td>{value}</td>" for value in measure(photo.image, real))
+        + "</tr>"
+        for photo in photos
+    )
+    return f'<table><thead><tr><th scope="col">Model</th>{heads}</tr></thead>{rows}</table>'
+
+
+def measure(photo: RGBImage, real: RGBImage) -> list[str]:
+    """Measure against the real photo, which is resized where its size differs."""
+    height, width = photo.shape[:2]
+    if real.shape != photo.shape:
+        resized = Image.fromarray(real).resize((width, height), Image.Resampling.BICUBIC)
+        real = np.asarray(resized)
+    pair = [torch.from_numpy(np.array(image))[None] for image in (photo, real)]
+    return [
+        shown.format(function(*pair).item()) if min(height, width) >= smallest else "too small"
+        for function, shown, smallest in METRICS.values()
+    ]
