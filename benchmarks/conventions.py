@@ -49,14 +49,14 @@ def main(options: Options) -> None:
         evaluation = evaluate_checkpoints(options.checkpoints, options.data, options.split, scorer)
         outputs[dropout] = evaluation.outputs
         targets = evaluation.targets
-    for (window, settings), grey, data_range, dropout in product(
+    for (window, settings), gray, data_range, dropout in product(
         WINDOWS.items(), (False, True), (1, 2), (False, True)
     ):
         means = [
-            mean_ssim(images, targets, grey, data_range=data_range, **settings)
+            mean_ssim(images, targets, gray, data_range=data_range, **settings)
             for images in outputs[dropout].values()
         ]
-        row = (window, "grey" if grey else "RGB", str(data_range), "on" if dropout else "off")
+        row = (window, "gray" if gray else "RGB", str(data_range), "on" if dropout else "off")
         shown.add_row(*row, *(f"{mean:.3f}" for mean in means))
     Console().print(shown)
 
@@ -64,16 +64,16 @@ def main(options: Options) -> None:
 def mean_ssim(
     images: Sequence[Image],
     targets: Sequence[Image],
-    grey: bool,
+    gray: bool,
     **settings: Any,  # noqa: ANN401
 ) -> float:
     """Mean over images of SSIM of floats in [0, 1]."""
-    axis = None if grey else 2
+    axis = None if gray else 2
     return float(
         np.mean(
             [
                 structural_similarity(
-                    as_floats(image, grey), as_floats(target, grey), channel_axis=axis, **settings
+                    as_floats(image, gray), as_floats(target, gray), channel_axis=axis, **settings
                 )
                 for image, target in zip(images, targets, strict=True)
             ]
@@ -81,8 +81,8 @@ def mean_ssim(
     )
 
 
-def as_floats(image: np.ndarray, grey: bool) -> np.ndarray:
-    return rgb2gray(image) if grey else image / 255
+def as_floats(image: np.ndarray, gray: bool) -> np.ndarray:
+    return rgb2gray(image) if gray else image / 255
 
 
 if __name__ == "__main__":

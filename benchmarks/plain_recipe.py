@@ -26,12 +26,12 @@ class UNet(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         channels = 3
         for level, width in enumerate(widths):
-            normalised = 0 < level < depth - 1
+            normalized = 0 < level < depth - 1
             self.down.append(
                 nn.Sequential(
                     *([nn.LeakyReLU(0.2)] if level else []),
                     nn.Conv2d(channels, width, 4, 2, 1),
-                    *([norm(width)] if normalised else []),
+                    *([norm(width)] if normalized else []),
                 )
             )
             channels = width

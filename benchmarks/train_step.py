@@ -51,11 +51,11 @@ class Options:
     precision: Precision = "fp32"
     device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
-    """Normalisation of both networks of ours."""
+    """Normalization of both networks of ours."""
     modes: tuple[StepMode, ...] = ("auto",)
     """--step-mode of ours."""
     plain: tuple[Literal["in", "bn"], ...] = ("in",)
-    """Normalisation of the plain recipe's networks."""
+    """Normalization of the plain recipe's networks."""
     workers: int = 2
     """Processes of the plain recipe's DataLoader."""
     rounds: int = 7

@@ -1,11 +1,11 @@
 """Draw image pairs that are no label maps, to try training on a folder of one's own.
 
 The photos are drawn facades. For `edges`, A is a line drawing of the photo; A and B lie side by
-side in one image, in train, val and test. For `grey`, A is the photo without its colours; A and B
+side in one image, in train, val and test. For `gray`, A is the photo without its colors; A and B
 lie in two folders without splits, A's files have one channel.
 
     python examples/draw_pairs.py edges --out pairs/edges
-    python examples/draw_pairs.py grey --out pairs/grey --count 100
+    python examples/draw_pairs.py gray --out pairs/gray --count 100
 """
 
 import sys
@@ -27,18 +27,18 @@ from pix2pix_ilm.errors import ArgumentError, UserError
 from pix2pix_ilm.terminal import make_console
 
 Photo = UInt8[np.ndarray, "h w 3"]
-Grey = UInt8[np.ndarray, "h w 1"]
+Gray = UInt8[np.ndarray, "h w 1"]
 
 CONTRAST = 24  # levels of brightness from pixel to pixel that make a line
-LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow turns colours into grey
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow turns colors into gray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Draw image pairs that are no label maps."""
 
-    kind: Positional[Literal["edges", "grey"]]
-    """What A is: lines (side by side with B), or grey (in a folder of its own)."""
+    kind: Positional[Literal["edges", "gray"]]
+    """What A is: lines (side by side with B), or gray (in a folder of its own)."""
     out: Path
     """A new folder for the pairs."""
     count: int = 500
@@ -61,7 +61,7 @@ class Options:
 
 def main(options: Options, console: Console) -> None:
     """Write the pairs, in the layout of their kind."""
-    write = {"edges": write_side_by_side, "grey": write_two_folders}[options.kind]
+    write = {"edges": write_side_by_side, "gray": write_two_folders}[options.kind]
     seeds = np.random.SeedSequence(options.seed).generate_state(options.count).tolist()
     for position, seed in enumerate(track(seeds, "Drawing", console=console)):
         _labels, photo = draw_pair(seed, options.size)
@@ -79,23 +79,23 @@ def write_side_by_side(options: Options, position: int, photo: Photo) -> None:
 
 
 def write_two_folders(options: Options, position: int, photo: Photo) -> None:
-    """The same name in A, without colours, and in B."""
-    save(options.out / "A" / f"{position + 1}.png", grey(photo))
+    """The same name in A, without colors, and in B."""
+    save(options.out / "A" / f"{position + 1}.png", gray(photo))
     save(options.out / "B" / f"{position + 1}.png", photo)
 
 
-def save(path: Path, image: Photo | Grey) -> None:
+def save(path: Path, image: Photo | Gray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, image)
 
 
-def edges(photo: Photo) -> Grey:
+def edges(photo: Photo) -> Gray:
     """Black lines on white paper where the brightness changes."""
     vertical, horizontal = np.gradient(np.dot(photo, LUMA))
     return np.where(np.hypot(vertical, horizontal) > CONTRAST, 0, 255).astype(np.uint8)[..., None]
 
 
-def grey(photo: Photo) -> Grey:
+def gray(photo: Photo) -> Gray:
     """Brightness alone."""
     return np.asarray(Image.fromarray(photo).convert("L"))[..., None]
 

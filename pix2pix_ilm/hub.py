@@ -195,8 +195,8 @@ def metrics_table(record: RecordedMetrics) -> str:
 def shows_facades(described: ModelConfig) -> bool:
     """Whether label maps that the project draws are what the generator was trained on."""
     generator = described.generator
-    colour = generator.in_channels == generator.out_channels == 3
-    return colour and Path(described.data).name in DRAWABLE
+    color = generator.in_channels == generator.out_channels == 3
+    return color and Path(described.data).name in DRAWABLE
 
 
 def picture(generator: UNetGenerator, described: ModelConfig) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_a_repository_is_fetched_without_what_is_not_needed(hub, make_checkpoint
 def test_folders_are_not_looked_for_on_the_hub(hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoints" / "a").mkdir(parents=True)
-    for name in ("checkpoints/a", "checkpoints/misspelt", "name", "a/b/c", "/a", str(tmp_path)):
+    for name in ("checkpoints/a", "checkpoints/misspelled", "name", "a/b/c", "/a", str(tmp_path)):
         assert resolve_checkpoint(name) == Path(name)
     assert hub == []
 

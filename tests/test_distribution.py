@@ -62,7 +62,7 @@ def test_the_wheel_has_what_is_not_python(wheel):
         assert any(name.startswith(f"pix2pix_ilm/{folder}/assets/") for name in names)
 
 
-def test_the_wheel_brings_the_command_and_the_licence(wheel):
+def test_the_wheel_brings_the_command_and_the_license(wheel):
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
     assert wheel.read(entry_points).decode().split() == [
         "[console_scripts]", "pix2pix-ilm", "=", "pix2pix_ilm.cli:main",

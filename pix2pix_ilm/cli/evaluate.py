@@ -27,7 +27,7 @@ class Evaluate:
     targets: Path | None = None
     """With --outputs: a folder of the photos that they should be, under the same names."""
     baselines: bool = False
-    """Also score the training photos' mean colour and, with facades, that of each class."""
+    """Also score the training photos' mean color and, with facades, that of each class."""
     dropout: bool = False
     """Keep dropout on, as the original pix2pix does when it tests."""
     samples: int = 1

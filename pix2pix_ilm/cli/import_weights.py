@@ -21,7 +21,7 @@ class ImportWeights:
     direction: Literal["AtoB", "BtoA"] = "BtoA"
     """What it was trained to translate; the file does not say."""
     batch_statistics: bool = False
-    """Normalise with each image's statistics instead of BatchNorm's running ones, as that project
+    """Normalize with each image's statistics instead of BatchNorm's running ones, as that project
     does unless it is run with --eval."""
 
 

@@ -72,7 +72,7 @@ def load_pairs(
         pairs: what to read.
         size: height and width to resize both images to (bicubic).
         direction: AtoB if A is the label map, BtoA if B is.
-        label_channels: 3 for colour, 1 for grey.
+        label_channels: 3 for color, 1 for gray.
         photo_channels: likewise.
         cache: folder of the cache; by default the user's cache folder.
 

@@ -41,7 +41,7 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "pillar": (255, 0, 0),
     "shop": (175, 0, 0),
 }
-"""The twelve classes and their RGB colours in flat regions of the label maps."""
+"""The twelve classes and their RGB colors in flat regions of the label maps."""
 
 
 def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:

@@ -25,7 +25,7 @@ SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".webp", ".bmp", ".tif", ".tiff", ".gif"),
 )
-GREY_MODES = ("1", "L")
+GRAY_MODES = ("1", "L")
 COLOR_MODES = ("LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes that are read, all others are refused; I may hold more than 16 bits."""
@@ -89,9 +89,9 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
 
 
 def read_image(path: Path, channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
-    """Decode an image file as 8-bit grey (1 channel) or RGB (3 channels).
+    """Decode an image file as 8-bit gray (1 channel) or RGB (3 channels).
 
-    16-bit greys are scaled to 8 bits, transparent pixels show white, palettes are resolved, the
+    16-bit grays are scaled to 8 bits, transparent pixels show white, palettes are resolved, the
     first frame or page is taken, and the orientation that a camera noted is applied. Color
     profiles and gamma are not.
 
@@ -154,7 +154,7 @@ def check_tiff(image: TiffImageFile) -> None:
 def as_array(
     image: Image.Image, channels: int, page: tuple[int, int, int] = WHITE
 ) -> UInt8[np.ndarray, "h w c"]:
-    """Grey (1) or RGB (3) pixels of a decoded image, lying on a page.
+    """Gray (1) or RGB (3) pixels of a decoded image, lying on a page.
 
     Raises:
         UserError: a mode of Pillow that is not read; the message names no file.
@@ -170,8 +170,8 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     Raises:
         UserError: a mode of Pillow that is not read.
     """
-    if image.mode in GREY_MODES + COLOR_MODES:
-        opaque = "L" if image.mode in GREY_MODES else "RGB"
+    if image.mode in GRAY_MODES + COLOR_MODES:
+        opaque = "L" if image.mode in GRAY_MODES else "RGB"
         return image.convert("RGBA" if image.has_transparency_data else opaque)
     values = np.asarray(image)
     if image.mode not in SIXTEEN_BIT_MODES or not is_sixteen_bit(values):
@@ -179,11 +179,11 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
             f"expected 8-bit or 16-bit values, found {values.dtype} from {values.min():g} to "
             f"{values.max():g}; scale them so that white is 255 or 65535, and save them as a PNG"
         )
-    grey = (values / 257).round().astype(np.uint8)
+    gray = (values / 257).round().astype(np.uint8)
     if "transparency" not in image.info:
-        return Image.fromarray(grey)
+        return Image.fromarray(gray)
     alpha = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
-    return Image.fromarray(np.dstack([grey, grey, grey, alpha]))
+    return Image.fromarray(np.dstack([gray, gray, gray, alpha]))
 
 
 def is_sixteen_bit(values: np.ndarray) -> bool:
@@ -193,7 +193,7 @@ def is_sixteen_bit(values: np.ndarray) -> bool:
 
 
 def on_page(image: Image.Image, page: tuple[int, int, int]) -> Image.Image:
-    """Show transparent pixels as on a page of this colour; opaque images stay as they are."""
+    """Show transparent pixels as on a page of this color; opaque images stay as they are."""
     if not image.has_transparency_data:
         return image
     rgba = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Floors: what can be had without a network, by predicting mean colours of the training photos."""
+"""Floors: what can be had without a network, by predicting mean colors of the training photos."""
 
 from collections.abc import Callable
 
@@ -15,46 +15,46 @@ NEAR = 60  # largest distance of a pixel that JPEG and resizing still leave near
 LEAST_NEAR = 0.6  # share of pixels that must be near a class
 
 
-def constant_colour(train: PairedImages) -> Predictor:
-    """Predicts the mean colour of the training photos everywhere."""
+def constant_color(train: PairedImages) -> Predictor:
+    """Predicts the mean color of the training photos everywhere."""
     mean = torch.stack([photo.double().mean(dim=(0, 1)) for photo in train.photo]).mean(dim=0)
-    colour = mean.round().to(torch.uint8)
-    return lambda labels: colour.expand(*labels.shape[:3], 3)
+    color = mean.round().to(torch.uint8)
+    return lambda labels: color.expand(*labels.shape[:3], 3)
 
 
 def baselines(train: PairedImages) -> dict[str, Predictor]:
     """Fit every baseline that the training pairs allow, by the name that tables give it."""
     fitted = {
-        "constant color": constant_colour(train),
-        "per-class color": class_colours(train),
+        "constant color": constant_color(train),
+        "per-class color": class_colors(train),
     }
     return {name: predict for name, predict in fitted.items() if predict is not None}
 
 
-def class_colours(train: PairedImages) -> Predictor | None:
-    """Predicts every pixel's class's mean colour in the training photos.
+def class_colors(train: PairedImages) -> Predictor | None:
+    """Predicts every pixel's class's mean color in the training photos.
 
     None where label maps are not painted with the palette of CMP Facades, whose classes alone
     are known.
     """
-    colours = torch.zeros(len(PALETTE), 3, dtype=torch.float64)
+    colors = torch.zeros(len(PALETTE), 3, dtype=torch.float64)
     counts = torch.zeros(len(PALETTE), dtype=torch.float64)
     near = 0.0
     for label, photo in zip(as_rgb(train.label), as_rgb(train.photo), strict=True):
         distance, classes = nearest_class(label)
         near += (distance < NEAR).double().mean().item() / len(train)
-        colours.index_add_(0, classes.flatten(), photo.double().flatten(0, 1))
+        colors.index_add_(0, classes.flatten(), photo.double().flatten(0, 1))
         counts.index_add_(0, classes.flatten(), torch.ones(classes.numel(), dtype=torch.float64))
     if near < LEAST_NEAR:
         return None
-    means = (colours / counts.clamp(min=1)[:, None]).round().to(torch.uint8)
+    means = (colors / counts.clamp(min=1)[:, None]).round().to(torch.uint8)
     return lambda labels: torch.stack([means[nearest_class(label)[1]] for label in labels])
 
 
 def nearest_class(
     label: UInt8[Tensor, "h w 3"],
 ) -> tuple[Float[Tensor, "h w"], Int64[Tensor, "h w"]]:
-    """Distance in RGB to the nearest colour of the palette, and its position there."""
+    """Distance in RGB to the nearest color of the palette, and its position there."""
     palette = torch.tensor(list(PALETTE.values()), dtype=torch.float32)
     distances = torch.cdist(label.float().flatten(0, 1), palette)
     nearest, classes = distances.min(dim=1)

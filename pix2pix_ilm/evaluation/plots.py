@@ -245,7 +245,7 @@ def axis_label(metric: Metric) -> str:
 
 
 def better(metric: Metric, arrows: tuple[str, str]) -> str:
-    """Which way is better, with an arrow along the axis: (towards lower, towards higher)."""
+    """Which way is better, with an arrow along the axis: (toward lower, toward higher)."""
     higher = metric.higher_is_better
     return f"{arrows[higher]} {'higher' if higher else 'lower'} is better"
 

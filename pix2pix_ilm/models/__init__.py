@@ -1,1 +1,1 @@
-"""The networks: normalisation layers, the U-Net generator, the PatchGAN discriminator."""
+"""The networks: normalization layers, the U-Net generator, the PatchGAN discriminator."""

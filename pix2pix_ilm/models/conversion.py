@@ -1,4 +1,4 @@
-"""ILM Norm in any torch network: its normalisation layers exchanged, their weights kept."""
+"""ILM Norm in any torch network: its normalization layers exchanged, their weights kept."""
 
 import math
 from collections import Counter, defaultdict
@@ -45,32 +45,32 @@ def convert_norms(
 ) -> nn.Module:
     """Replace a network's InstanceNorm2d, GroupNorm and LayerNorm2d layers by their ILM versions.
 
-    The statistics that standardise stay those of the layer, and so do eps, device, dtype and mode.
+    The statistics that standardize stay those of the layer, and so do eps, device, dtype and mode.
     Weight and bias are the layer's own parameters, under their old names: an optimizer that holds
     them keeps its grip, and a frozen one stays frozen. The auto-encoder is new, and what it adds
     changes what a trained network computes until it is trained, too: convert before the optimizer
     is made, and before the network is compiled or wrapped for several processes. Hooks of a
     replaced layer go with it. A layer used in several places is converted once, and stays shared.
 
-    torchvision's LayerNorm2d standardises each position over its channels; the ILM paper's LN takes
+    torchvision's LayerNorm2d standardizes each position over its channels; the ILM paper's LN takes
     the statistics of all channels and positions of an instance, and so does its ILM version here:
     that layer changes by more than the auto-encoder.
 
     Nothing is changed where an error is raised.
 
     Args:
-        module: any network, or a normalisation layer by itself. Changed in place.
+        module: any network, or a normalization layer by itself. Changed in place.
         key_group_size: K, channels per key group; must divide every converted layer's channels.
             The paper uses 16 for classification and 1 for pix2pix.
         select: which layers: a pattern of their names such as ``"roi_heads.box_head.*"``
             (``fnmatch``, case-sensitive), or a function of name and layer. All without it.
         example: an input for a trial run, a tuple for several. With it, layers that receive nothing
-            but 1x1 maps are known, and left: under instance standardisation such a map is erased.
+            but 1x1 maps are known, and left: under instance standardization such a map is erased.
             So are layers that receive anything but (B, C, H, W), or an InstanceNorm2d's (C, H, W).
             Layers that the trial does not reach are converted. A copy of the module runs, in
             evaluation mode, without gradients: weights, buffers, mode and random state stay as
             they are.
-        batch_norm: also convert BatchNorm2d, to ILM over *instance* standardisation; the running
+        batch_norm: also convert BatchNorm2d, to ILM over *instance* standardization; the running
             statistics are lost. Refused without it, as the paper is about instance-level norms.
         reduction: see ``ILMNorm2d``, also for the next three.
         correction: 1 for the arithmetic of the authors' released code.
@@ -129,7 +129,7 @@ def choose(
 
 
 def named_norms(module: nn.Module) -> dict[nn.Module, list[str]]:
-    """Every normalisation layer, also of kinds that are not converted, with all its names."""
+    """Every normalization layer, also of kinds that are not converted, with all its names."""
     norms: dict[nn.Module, list[str]] = defaultdict(list)
     for name, layer in module.named_modules(remove_duplicate=False):
         if isinstance(layer, REPORTED):
@@ -200,7 +200,7 @@ def check_statistics(layers: Layers, batch_norm: bool) -> None:
             raise ValueError(
                 f"{names[0] or 'module'}: expected an instance-level norm, found a BatchNorm2d, "
                 "whose statistics are of the batch; batch_norm=True converts it to instance "
-                "standardisation without its running statistics, select= leaves it out"
+                "standardization without its running statistics, select= leaves it out"
             )
         if isinstance(layer, nn.InstanceNorm2d) and layer.track_running_stats:
             raise ValueError(
@@ -215,7 +215,7 @@ def check_found(layers: Layers, left: Sequence[LeftLayer]) -> None:
         listed = ", ".join(f"{count} {what}" for what, count in found.items())
         raise ValueError(
             "module: expected an InstanceNorm2d, GroupNorm or LayerNorm2d layer to convert, "
-            f"found {listed or 'no normalisation layer'}; see select= and example="
+            f"found {listed or 'no normalization layer'}; see select= and example="
         )
 
 

@@ -1,4 +1,4 @@
-"""What the conversion of a network's normalisation layers changed, left and added."""
+"""What the conversion of a network's normalization layers changed, left and added."""
 
 import math
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ class ChangedLayer:
 
 @dataclass(frozen=True)
 class LeftLayer:
-    """A normalisation layer that stays what it was."""
+    """A normalization layer that stays what it was."""
 
     names: tuple[str, ...]
     kind: str
@@ -53,7 +53,7 @@ class Conversion:
         lines = [
             f"ILM Norm in {len(self.changed)} layers: {self.weights_added} weights added to "
             f"{self.weights_before} ({self.percent:.3f} %)",
-            f"{'layers':>8}  {'was':<14}  {'standardisation':<15}  {'channels':>8}  weights added",
+            f"{'layers':>8}  {'was':<14}  {'standardization':<15}  {'channels':>8}  weights added",
         ]
         rows: dict[tuple[str, str, int], list[int]] = defaultdict(list)
         for layer in self.changed:

@@ -24,7 +24,7 @@ class DiscriminatorConfig:
     n_layers: int = 3
     """Convolutions of stride 2; 3 is the 70x70 PatchGAN, 0 the 1x1 pixel discriminator."""
     norm: NormName = "in"
-    """Normalisation of the discriminator."""
+    """Normalization of the discriminator."""
     norm_options: NormOptions = field(default_factory=NormOptions)
     """Group sizes and the like."""
 
@@ -54,7 +54,7 @@ class PatchDiscriminator(nn.Module):
     Weights start as N(0, 0.02), biases as 0.
 
     Args:
-        config: widths, depth and normalisation.
+        config: widths, depth and normalization.
         in_channels: C1 + C2.
     """
 

@@ -1,7 +1,7 @@
 """The U-Net generator of pix2pix.
 
 Source: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial
-Networks", CVPR 2017; layer order and initialisation as in phillipi/pix2pix ``models.lua``.
+Networks", CVPR 2017; layer order and initialization as in phillipi/pix2pix ``models.lua``.
 """
 
 from dataclasses import dataclass, field
@@ -24,15 +24,15 @@ class GeneratorConfig:
     """What defines the U-Net generator."""
 
     in_channels: int = 3
-    """Channels of the label map (3 for colour, 1 for grey)."""
+    """Channels of the label map (3 for color, 1 for gray)."""
     out_channels: int = 3
-    """Channels of the photo (3 for colour, 1 for grey)."""
+    """Channels of the photo (3 for color, 1 for gray)."""
     ngf: int = 64
     """Width of the first layer; the others have 2, 4 and at most 8 times as many channels."""
     depth: int | None = None
     """How often the image is halved; unset: as often as takes the training size to 1x1."""
     norm: NormName = "in"
-    """Normalisation of the generator."""
+    """Normalization of the generator."""
     norm_options: NormOptions = field(default_factory=NormOptions)
     """Group sizes and the like."""
     dropout: float = 0.5
@@ -44,7 +44,7 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels"):
             if getattr(self, name) not in (1, 3):
-                expected = "1 (grey) or 3 (colour)"
+                expected = "1 (gray) or 3 (color)"
                 raise SettingError(f"generator.{name}", expected, getattr(self, name))
         if not 1 <= self.ngf <= WIDEST:
             raise SettingError("generator.ngf", f"1 to {WIDEST}", self.ngf)
@@ -86,7 +86,7 @@ class UNetGenerator(nn.Module):
 
     Maps label maps (B, in_channels, H, W) in [-1, 1] to photos (B, out_channels, H, W) in
     (-1, 1); H and W must be multiples of ``config.size_multiple``. Weights start as N(0, 0.02),
-    biases as 0. The innermost encoder block has no normalisation: it would erase a 1x1 map.
+    biases as 0. The innermost encoder block has no normalization: it would erase a 1x1 map.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -97,12 +97,12 @@ class UNetGenerator(nn.Module):
         self.encoder = nn.ModuleList()
         channels = config.in_channels
         for level, width in enumerate(config.widths):
-            normalised = 0 < level < config.num_downs - 1
+            normalized = 0 < level < config.num_downs - 1
             self.encoder.append(
                 DownBlock(
                     nn.LeakyReLU(0.2) if level else nn.Identity(),
                     DownConv(channels, width, bias=config.has_bias),
-                    self._norm(width) if normalised else nn.Identity(),
+                    self._norm(width) if normalized else nn.Identity(),
                 )
             )
             channels = width
@@ -137,7 +137,7 @@ class UNetGenerator(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Activation, strided convolution, normalisation: halves the image."""
+    """Activation, strided convolution, normalization: halves the image."""
 
     def __init__(self, activation: nn.Module, conv: nn.Module, norm: nn.Module) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """ReLU, transposed convolution, normalisation, dropout: doubles the image."""
+    """ReLU, transposed convolution, normalization, dropout: doubles the image."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module, dropout: nn.Module) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class UpBlock(nn.Module):
 
 
 def init_weights(module: nn.Module) -> None:
-    """Initialise a convolution as pix2pix does: weights N(0, 0.02), biases 0."""
+    """Initialize a convolution as pix2pix does: weights N(0, 0.02), biases 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:

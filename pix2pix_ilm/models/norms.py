@@ -1,4 +1,4 @@
-"""Instance-level normalisation and its meta version, ILM Norm.
+"""Instance-level normalization and its meta version, ILM Norm.
 
 Source: Jia, Chen, Chen, "Instance-Level Meta Normalization", CVPR 2019 (the equation numbers
 below are that paper's).
@@ -62,7 +62,7 @@ class ILMNorm2d(nn.Module):
             The paper does not state M; 16 reproduces every cell of its Table 8.
         eps: added to the variance in eq. (1).
         correction: 0 for the paper's biased variance, 1 for the unbiased one of the authors'
-            released code (in both the standardisation and the key features).
+            released code (in both the standardization and the key features).
         mean_activation: bounds D_mu; the paper's is tanh (its Table 7 compares others).
         var_activation: bounds D_gamma; the paper's is sigmoid.
 
@@ -222,10 +222,10 @@ def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, 
 
 @dataclass(frozen=True, kw_only=True)
 class NormOptions:
-    """What a normalisation layer needs beside its name and its channels."""
+    """What a normalization layer needs beside its name and its channels."""
 
     num_groups: int = 32
-    """Groups of gn and ilm-gn; must divide the channels of every normalised layer."""
+    """Groups of gn and ilm-gn; must divide the channels of every normalized layer."""
     key_group_size: int = 1
     """Channels per key group of the ILM norms (K); 1 is the ILM paper's choice for pix2pix."""
     reduction: int = 16
@@ -239,14 +239,14 @@ class NormOptions:
 
 
 def make_norm(name: NormName, num_channels: int, options: NormOptions | None = None) -> nn.Module:
-    """Build a normalisation layer by its short name.
+    """Build a normalization layer by its short name.
 
-    Instance and layer normalisation are the limits of group normalisation (as many groups as
+    Instance and layer normalization are the limits of group normalization (as many groups as
     channels, and one), so all three are ``GroupNorm``, whose native kernel is the fastest.
 
     Args:
         name: none, bn, in, gn, ln, or ilm-in, ilm-gn, ilm-ln for their ILM versions.
-        num_channels: channels of the maps to normalise.
+        num_channels: channels of the maps to normalize.
         options: group sizes and the like; the defaults of ``NormOptions`` without it.
 
     Raises:

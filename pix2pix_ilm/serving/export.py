@@ -69,7 +69,7 @@ def export_onnx(
         size: height and width of its images; unset: those of the training.
         dynamic_size: leave height and width open; they must be multiples of what the U-Net halves.
         float16: store and compute the convolutions in float16: half the size. Images and
-            normalisation stay float32.
+            normalization stay float32.
 
     Returns:
         How far the file's outputs in ONNX Runtime are from the generator's.
@@ -166,7 +166,7 @@ def without_traces(model: "ModelProto") -> "ModelProto":
 
 
 class Float16Generator(nn.Module):
-    """A generator with convolutions in float16; images and normalisation stay float32.
+    """A generator with convolutions in float16; images and normalization stay float32.
 
     The variance of a map may exceed float16's largest number, 65504.
     """

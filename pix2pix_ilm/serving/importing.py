@@ -38,13 +38,13 @@ def import_generator(
 
     Args:
         source: ``*_net_G.pth``, or the same tensors as ``.safetensors``; a U-Net with batch,
-            instance or no normalisation.
+            instance or no normalization.
         out: a new or empty folder for the checkpoint; complete, or not there at all.
         direction: which half of a side-by-side image the generator was trained to translate;
             the file does not say.
-        batch_statistics: normalise with the statistics of each image instead of BatchNorm's running
+        batch_statistics: normalize with the statistics of each image instead of BatchNorm's running
             ones, as the port does unless it is run with ``--eval``: BatchNorm over a batch of one
-            image is instance normalisation with the same weights. Unlike there, images in one
+            image is instance normalization with the same weights. Unlike there, images in one
             batch do not influence one another.
 
     Returns:

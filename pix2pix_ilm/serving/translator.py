@@ -69,7 +69,7 @@ class Translator:
 
         Args:
             labels: uint8 images of shape (height, width, channels).
-            batch_size: neighbours of one size are translated together, at most so many at once.
+            batch_size: neighbors of one size are translated together, at most so many at once.
             sample: unset, dropout is off and a label map has one photo; else it is on, as in the
                 original pix2pix, and every number (0, 1, ...) gives another variation.
 
@@ -105,7 +105,7 @@ class Translator:
 
 
 def batches(labels: Sequence[np.ndarray], batch_size: int) -> Iterator[list[np.ndarray]]:
-    """Neighbouring images of equal shape, at most ``batch_size`` together."""
+    """Neighboring images of equal shape, at most ``batch_size`` together."""
     batch: list[np.ndarray] = []
     for label in labels:
         if batch and (len(batch) == batch_size or batch[0].shape != label.shape):

@@ -2,7 +2,7 @@
 
 A graph repeats the kernels of one step on the same memory. What differs between steps is therefore
 written into place before: the positions of the batch's pairs, the learning rate (a tensor in the
-optimisers), and the seed, which a graph reads from PyTorch's generator at every replay, so that
+optimizers), and the seed, which a graph reads from PyTorch's generator at every replay, so that
 crops, flips and dropout are drawn anew.
 """
 

@@ -91,7 +91,7 @@ def test_unmatched_files_without_splits_are_said_once(tmp_path, noise, save):
     assert error_of(tmp_path).count("without a partner (1)") == 1
 
 
-def test_the_real_data_set_is_recognised(root, monkeypatch):
+def test_the_real_data_set_is_recognized(root, monkeypatch):
     assert "CMP Facades" not in check_folder(root)
     monkeypatch.setattr(check, "MANIFEST", manifest(root))
     last = check_folder(root).splitlines()[-1]

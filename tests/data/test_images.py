@@ -22,7 +22,7 @@ from pix2pix_ilm.data.images import (
 )
 from pix2pix_ilm.errors import UserError
 
-GREY_16, RGB_16, GREY_ALPHA_16, GREY_8 = (16, 0), (16, 2), (16, 4), (8, 0)
+GRAY_16, RGB_16, GRAY_ALPHA_16, GRAY_8 = (16, 0), (16, 2), (16, 4), (8, 0)
 FORMATS = {
     "png": {"format": "PNG"},
     "jpeg": {"format": "JPEG"},
@@ -32,7 +32,7 @@ FORMATS = {
 
 
 def png(kind, pixels, size=None, key=None):
-    """A PNG file's bytes, written independently of Pillow: kind is (bits, colour type)."""
+    """A PNG file's bytes, written independently of Pillow: kind is (bits, color type)."""
     height, width = size or pixels.shape[:2]
     if kind[0] < 8:
         bits = np.unpackbits(pixels[..., None], axis=2)[..., 8 - kind[0] :]
@@ -59,42 +59,42 @@ def error_of(path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "PNG", "WebP"])
-def test_lossless_colours_come_back_exactly(tmp_path, noise, save, suffix):
+def test_lossless_colors_come_back_exactly(tmp_path, noise, save, suffix):
     pixels = noise(0, 5, 7)
     path = save(tmp_path / f"image.{suffix}", pixels, lossless=True)
     np.testing.assert_array_equal(read_image(path), pixels)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "JPG", "webp"])
-def test_lossy_colours_come_back_nearly(tmp_path, save, suffix):
+def test_lossy_colors_come_back_nearly(tmp_path, save, suffix):
     pixels = np.full((16, 16, 3), (200, 120, 40), np.uint8)
     path = save(tmp_path / f"image.{suffix}", pixels, quality=95)
     assert np.abs(read_image(path).astype(int) - pixels).max() <= 4
 
 
-def test_grey_files_fill_three_channels_alike(tmp_path, noise, save):
-    grey = noise(1, channels=1)
-    path = save(tmp_path / "grey.png", grey[..., 0])
-    np.testing.assert_array_equal(read_image(path), grey.repeat(3, axis=2))
-    np.testing.assert_array_equal(read_image(path, channels=1), grey)
+def test_gray_files_fill_three_channels_alike(tmp_path, noise, save):
+    gray = noise(1, channels=1)
+    path = save(tmp_path / "gray.png", gray[..., 0])
+    np.testing.assert_array_equal(read_image(path), gray.repeat(3, axis=2))
+    np.testing.assert_array_equal(read_image(path, channels=1), gray)
 
 
-def test_colour_files_read_as_grey_by_luminance(tmp_path, noise, save):
+def test_color_files_read_as_gray_by_luminance(tmp_path, noise, save):
     pixels = noise(2)
-    path = save(tmp_path / "colour.png", pixels)
+    path = save(tmp_path / "color.png", pixels)
     luminance = pixels @ np.array([0.299, 0.587, 0.114])
     assert np.abs(read_image(path, channels=1)[..., 0] - luminance).max() < 1
 
 
 def test_palettes_are_resolved(tmp_path):
     indices = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
-    colours = np.array([[0, 0, 223], [0, 48, 255], [175, 0, 0]], np.uint8)
+    colors = np.array([[0, 0, 223], [0, 48, 255], [175, 0, 0]], np.uint8)
     image = Image.fromarray(indices)
-    image.putpalette(colours.tobytes())
+    image.putpalette(colors.tobytes())
     image.save(tmp_path / "labels.png")
     with Image.open(tmp_path / "labels.png") as reopened:
         assert reopened.mode == "P"
-    np.testing.assert_array_equal(read_image(tmp_path / "labels.png"), colours[indices])
+    np.testing.assert_array_equal(read_image(tmp_path / "labels.png"), colors[indices])
 
 
 def test_one_bit_files_are_black_and_white(tmp_path):
@@ -105,19 +105,19 @@ def test_one_bit_files_are_black_and_white(tmp_path):
     )
 
 
-def test_sixteen_bit_greys_keep_their_brightness(tmp_path):
+def test_sixteen_bit_grays_keep_their_brightness(tmp_path):
     values = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
-    (tmp_path / "grey.png").write_bytes(png(GREY_16, values.astype(">u2")))
+    (tmp_path / "gray.png").write_bytes(png(GRAY_16, values.astype(">u2")))
     expected = np.round(values / 65535 * 255).astype(np.uint8)
     for channels in (1, 3):
-        found = read_image(tmp_path / "grey.png", channels)
+        found = read_image(tmp_path / "gray.png", channels)
         np.testing.assert_array_equal(found, expected[..., None].repeat(channels, axis=2))
 
 
-def test_sixteen_bit_colours_keep_their_brightness(tmp_path):
+def test_sixteen_bit_colors_keep_their_brightness(tmp_path):
     values = np.random.default_rng(0).integers(0, 65536, (8, 8, 3)).astype(">u2")
-    (tmp_path / "colour.png").write_bytes(png(RGB_16, values))
-    assert np.abs(read_image(tmp_path / "colour.png") - values / 257).max() <= 1
+    (tmp_path / "color.png").write_bytes(png(RGB_16, values))
+    assert np.abs(read_image(tmp_path / "color.png") - values / 257).max() <= 1
 
 
 def test_transparency_shows_a_white_page(tmp_path, noise, save):
@@ -128,29 +128,29 @@ def test_transparency_shows_a_white_page(tmp_path, noise, save):
     assert np.abs(read_image(path) - expected).max() <= 1
 
 
-def test_transparency_of_greys_and_palettes_shows_a_white_page(tmp_path, noise, save):
+def test_transparency_of_grays_and_palettes_shows_a_white_page(tmp_path, noise, save):
     pixels = noise(4)
     pixels[0, 0] = 0
     palette = Image.fromarray(pixels).quantize(16)
     clear = palette.getpixel((0, 0))
     palette.save(tmp_path / "palette.png", transparency=clear)
     assert (read_image(tmp_path / "palette.png")[0, 0] == 255).all()
-    grey = np.stack([np.zeros((4, 4)), np.eye(4) * 255], axis=-1).astype(np.uint8)
-    path = save(tmp_path / "grey.png", grey)
+    gray = np.stack([np.zeros((4, 4)), np.eye(4) * 255], axis=-1).astype(np.uint8)
+    path = save(tmp_path / "gray.png", gray)
     np.testing.assert_array_equal(read_image(path, 1)[..., 0], 255 - np.eye(4) * 255)
-    deep = (grey.astype(np.uint16) * 257).astype(">u2")
-    (tmp_path / "deep.png").write_bytes(png(GREY_ALPHA_16, deep))
+    deep = (gray.astype(np.uint16) * 257).astype(">u2")
+    (tmp_path / "deep.png").write_bytes(png(GRAY_ALPHA_16, deep))
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), read_image(path))
 
 
 @pytest.mark.parametrize("bits", [2, 4, 16])
-def test_a_transparent_grey_shows_as_in_eight_bits(tmp_path, bits):
+def test_a_transparent_gray_shows_as_in_eight_bits(tmp_path, bits):
     values = np.arange(16, dtype=np.uint8).reshape(4, 4) % min(2**bits, 16)
     scale = {2: 85, 4: 17, 16: 1}[bits]
     stored = (values.astype(np.uint16) * 257).astype(">u2") if bits == 16 else values
     key = 2 * 257 if bits == 16 else 2
     (tmp_path / "keyed.png").write_bytes(png((bits, 0), stored, (4, 4), key=[key]))
-    (tmp_path / "twin.png").write_bytes(png(GREY_8, values * scale, key=[2 * scale]))
+    (tmp_path / "twin.png").write_bytes(png(GRAY_8, values * scale, key=[2 * scale]))
     for channels in (1, 3):
         twin = read_image(tmp_path / "twin.png", channels)
         np.testing.assert_array_equal(read_image(tmp_path / "keyed.png", channels), twin)
@@ -196,16 +196,16 @@ def test_values_without_a_known_white_are_refused_with_their_range(tmp_path, sav
 @pytest.mark.parametrize("highest", [0, 256, 65535])
 def test_sixteen_bits_in_thirty_two_keep_their_brightness(tmp_path, save, highest):
     values = np.linspace(0, highest, 16).astype(np.int32).reshape(4, 4)
-    path = save(tmp_path / "grey.tif", values)
+    path = save(tmp_path / "gray.tif", values)
     np.testing.assert_array_equal(read_image(path, 1)[..., 0], np.round(values / 257))
 
 
 @pytest.mark.parametrize(
     ("tag", "value", "found"), [(258, 12, "12"), (262, 0, "inverted 16"), (339, 2, "signed 16")]
 )
-def test_greys_that_pillow_misreads_are_refused(tmp_path, save, tag, value, found):
+def test_grays_that_pillow_misreads_are_refused(tmp_path, save, tag, value, found):
     values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
-    path = save(tmp_path / "grey.tif", values, tiffinfo={339: 1})
+    path = save(tmp_path / "gray.tif", values, tiffinfo={339: 1})
     assert read_image(path).any()
     contents = bytearray(path.read_bytes())
     place = contents.index(struct.pack("<HHI", tag, 3, 1)) + 8
@@ -214,9 +214,9 @@ def test_greys_that_pillow_misreads_are_refused(tmp_path, save, tag, value, foun
     assert f"from black at 0, found {found}-bit ones" in error_of(path)
 
 
-def test_cmyk_files_show_their_colours(tmp_path):
-    colours = Image.new("RGB", (16, 16), (200, 120, 40))
-    colours.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+def test_cmyk_files_show_their_colors(tmp_path):
+    colors = Image.new("RGB", (16, 16), (200, 120, 40))
+    colors.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
     assert np.abs(read_image(tmp_path / "print.jpg").astype(int) - (200, 120, 40)).max() <= 4
 
 
@@ -250,7 +250,7 @@ def test_animations_show_their_first_frame(tmp_path, noise, suffix):
 
 
 def test_the_contents_decide_the_format_not_the_suffix(tmp_path):
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     path = (tmp_path / "a.gif").rename(tmp_path / "a.png")
     assert (read_image(path) == (255, 0, 0)).all()
@@ -277,7 +277,7 @@ def test_an_unreadable_file_is_named_with_its_reason(tmp_path, monkeypatch):
 
 
 def test_a_header_that_promises_a_huge_image_is_refused(tmp_path):
-    header_only = png(GREY_8, np.zeros((0, 0), np.uint8), size=(50_000, 50_000))
+    header_only = png(GRAY_8, np.zeros((0, 0), np.uint8), size=(50_000, 50_000))
     (tmp_path / "bomb.png").write_bytes(header_only)
     assert "2500000000 pixels" in error_of(tmp_path / "bomb.png")
 
@@ -388,10 +388,10 @@ def test_resizing_to_the_own_size_changes_nothing(noise):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [4, 8, 13])
-def test_resizing_keeps_flat_colours_and_gives_a_square(channels, size):
-    colour = np.arange(100, 100 + channels, dtype=np.uint8)
-    resized = resize(np.tile(colour, (5, 8, 1)), size)
-    np.testing.assert_array_equal(resized, np.tile(colour, (size, size, 1)))
+def test_resizing_keeps_flat_colors_and_gives_a_square(channels, size):
+    color = np.arange(100, 100 + channels, dtype=np.uint8)
+    resized = resize(np.tile(color, (5, 8, 1)), size)
+    np.testing.assert_array_equal(resized, np.tile(color, (size, size, 1)))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -154,17 +154,17 @@ def test_each_side_is_read_with_its_own_channels(tmp_path, noise, save):
 
 
 def test_halves_of_special_images_are_those_of_plain_ones(tmp_path, noise, save):
-    colours = np.array([[0, 0, 223], [0, 48, 255], [255, 0, 0]], np.uint8)
+    colors = np.array([[0, 0, 223], [0, 48, 255], [255, 0, 0]], np.uint8)
     indices = noise(0, 4, 8, 1)[..., 0] % 3
     palette = Image.fromarray(indices)
-    palette.putpalette(colours.tobytes())
+    palette.putpalette(colors.tobytes())
     palette.save(tmp_path / "palette.png")
     deep = save(tmp_path / "deep.png", indices.astype(np.uint16) * 257)
     exif = Image.Exif()
     exif[0x0112] = 8  # turned a quarter: upright, what was stored 4 high and 8 wide is 8 x 4
     turned = save(tmp_path / "turned.png", noise(1, 4, 8), exif=exif)
     for path, whole in (
-        (tmp_path / "palette.png", colours[indices]),
+        (tmp_path / "palette.png", colors[indices]),
         (deep, np.repeat(indices[..., None], 3, axis=2)),
         (turned, np.rot90(noise(1, 4, 8))),
     ):

@@ -4,29 +4,29 @@ import torch
 
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.evaluation.baselines import baselines, class_colours, constant_colour
+from pix2pix_ilm.evaluation.baselines import baselines, class_colors, constant_color
 
-COLOURS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)
+COLORS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)
 
 
 def drawn(classes: torch.Tensor, photo: torch.Tensor) -> PairedImages:
     names = tuple(map(str, range(len(classes))))
-    return PairedImages(names, COLOURS[classes], photo, "digest")
+    return PairedImages(names, COLORS[classes], photo, "digest")
 
 
-def test_the_constant_is_the_mean_photo_colour():
+def test_the_constant_is_the_mean_photo_color():
     photo = torch.randint(0, 256, (5, 8, 8, 3), dtype=torch.uint8)
-    predicted = constant_colour(drawn(torch.zeros(5, 8, 8, dtype=int), photo))(photo)
+    predicted = constant_color(drawn(torch.zeros(5, 8, 8, dtype=int), photo))(photo)
     expected = np.round(photo.numpy().reshape(-1, 3).mean(axis=0))
     assert predicted.shape == photo.shape
     assert (predicted.numpy() == expected).all()
 
 
-def test_every_class_gets_its_mean_colour():
+def test_every_class_gets_its_mean_color():
     classes = torch.randint(0, 12, (3, 16, 16))
     photo = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     pairs = drawn(classes, photo)
-    predicted = class_colours(pairs)(pairs.label)
+    predicted = class_colors(pairs)(pairs.label)
     for number in range(12):
         here = (classes == number).numpy()
         expected = np.round(photo.numpy()[here].mean(axis=0))
@@ -36,7 +36,7 @@ def test_every_class_gets_its_mean_colour():
 def test_noise_on_the_label_map_does_not_change_its_classes():
     pairs = drawn(torch.randint(0, 12, (2, 16, 16)), torch.randint(0, 256, (2, 16, 16, 3)).byte())
     noisy = (pairs.label.int() + torch.randint(-6, 7, pairs.label.shape)).clamp(0, 255).byte()
-    predict = class_colours(pairs)
+    predict = class_colors(pairs)
     assert torch.equal(predict(noisy), predict(pairs.label))
 
 
@@ -53,8 +53,8 @@ def test_label_maps_in_the_palette_have_both_baselines():
     assert list(baselines(pairs)) == ["constant color", "per-class color"]
 
 
-def test_grey_photos_have_a_baseline_of_each_class():
+def test_gray_photos_have_a_baseline_of_each_class():
     classes = torch.randint(0, 12, (3, 16, 16))
     photo = torch.randint(0, 256, (3, 16, 16, 1), dtype=torch.uint8)
-    grey, rgb = (drawn(classes, photos) for photos in (photo, photo.expand(-1, -1, -1, 3)))
-    assert torch.equal(class_colours(grey)(grey.label), class_colours(rgb)(rgb.label))
+    gray, rgb = (drawn(classes, photos) for photos in (photo, photo.expand(-1, -1, -1, 3)))
+    assert torch.equal(class_colors(gray)(gray.label), class_colors(rgb)(rgb.label))

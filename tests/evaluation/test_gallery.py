@@ -65,7 +65,7 @@ def decoded(text: str) -> np.ndarray:
 
 
 def luminance_error(text: str, pixels: np.ndarray) -> float:
-    """WebP keeps colours at half the resolution, which is much of a 32x32 image."""
+    """WebP keeps colors at half the resolution, which is much of a 32x32 image."""
     return float(np.abs((decoded(text) - pixels) @ [0.299, 0.587, 0.114]).mean())
 
 
@@ -160,7 +160,7 @@ def test_the_script_finds_every_element_that_it_asks_for(page):
     assert asked <= ids
 
 
-def test_both_colour_schemes_define_the_same_colours():
+def test_both_color_schemes_define_the_same_colors():
     light, dark = re.findall(r":root \{(.*?)\}", (ASSETS / "gallery.css").read_text(), re.DOTALL)
     names = [set(re.findall(r"(--[\w-]+):", scheme)) for scheme in (light, dark)]
     assert names[0] == names[1]

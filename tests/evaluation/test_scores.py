@@ -10,7 +10,7 @@ from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation import scores
-from pix2pix_ilm.evaluation.baselines import constant_colour
+from pix2pix_ilm.evaluation.baselines import constant_color
 from pix2pix_ilm.evaluation.scores import (
     Sampling,
     Scorer,
@@ -88,7 +88,7 @@ def test_values_are_means_over_the_samples(make_checkpoint, pairs):
     assert three.values["rmse"] != one.values["rmse"]
 
 
-def test_grey_models_are_scored_as_grey_photos(make_checkpoint, drawn_pairs):
+def test_gray_models_are_scored_as_gray_photos(make_checkpoint, drawn_pairs):
     folder = make_checkpoint(in_channels=1, out_channels=1)
     files = find_pairs(drawn_pairs, "val")
     pairs = load_pairs(files, 32, direction="BtoA", label_channels=1, photo_channels=1)
@@ -147,9 +147,7 @@ def test_images_too_small_for_a_metric_are_named(tmp_path, noise, columns, neede
 
 WAYS = {
     "checkpoint": lambda scorer, pairs, folder, _: scorer.checkpoint(folder, pairs),
-    "baseline": lambda scorer, pairs, *_: scorer.baseline(
-        "baseline", constant_colour(pairs), pairs
-    ),
+    "baseline": lambda scorer, pairs, *_: scorer.baseline("baseline", constant_color(pairs), pairs),
     "folders": lambda scorer, _pairs, _folder, data: scorer.folders(data, data),
 }
 

@@ -33,7 +33,7 @@ def example() -> ModuleType:
 @pytest.fixture(scope="module")
 def drawn(example, tmp_path_factory) -> dict[str, Path]:
     """Kind -> a folder of 20 pairs of 32x32."""
-    folders = {kind: tmp_path_factory.mktemp("pairs") / kind for kind in ("edges", "grey")}
+    folders = {kind: tmp_path_factory.mktemp("pairs") / kind for kind in ("edges", "gray")}
     for kind, out in folders.items():
         example.main(example.Options(kind=kind, out=out, count=20, size=32), Console(quiet=True))
     return folders
@@ -51,7 +51,7 @@ def test_the_check_accepts_both_layouts(drawn):
         "val: 2 good pairs (side by side in val, halves of 32x32)",
         "test: 2 good pairs (side by side in test, halves of 32x32)",
     ]
-    assert check_folder(drawn["grey"]).splitlines() == [
+    assert check_folder(drawn["gray"]).splitlines() == [
         "train: 18 good pairs (A in A, B in B, 32x32)",
         "val: 2 good pairs (A in A, B in B, 32x32)",
     ]
@@ -68,11 +68,11 @@ def test_edges_lie_beside_their_photo_in_split_folders(drawn, example):
         assert np.array_equal(pair[:, :32], np.repeat(example.edges(photo), 3, axis=2))
 
 
-def test_grey_lies_in_a_folder_of_its_own_with_one_channel(drawn):
-    pairs = find_pairs(drawn["grey"], "train")
+def test_gray_lies_in_a_folder_of_its_own_with_one_channel(drawn):
+    pairs = find_pairs(drawn["gray"], "train")
     assert len(pairs) == 18
     for pair, position in zip(pairs[:3], range(3), strict=True):
-        assert pair.files == tuple(drawn["grey"] / side / f"{pair.name}.png" for side in "AB")
+        assert pair.files == tuple(drawn["gray"] / side / f"{pair.name}.png" for side in "AB")
         a, b = (open_image(file) for file in pair.files)
         assert (a.mode, b.mode) == ("L", "RGB")
         assert np.array_equal(b, photo_of(position))
@@ -96,13 +96,13 @@ def test_photos_have_lines_and_paper(example):
 def test_a_seed_draws_the_same_pairs_and_another_others(drawn, example, tmp_path):
     def drawn_with(seed: int) -> bytes:
         out = tmp_path / f"seed-{seed}"
-        options = example.Options(kind="grey", out=out, count=10, size=32, seed=seed)
+        options = example.Options(kind="gray", out=out, count=10, size=32, seed=seed)
         example.main(options, Console(quiet=True))
         return (out / "B" / "1.png").read_bytes()
 
     first = drawn_with(0)
     assert drawn_with(1) != first
-    assert first == (drawn["grey"] / "B" / "1.png").read_bytes()
+    assert first == (drawn["gray"] / "B" / "1.png").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ def test_a_seed_draws_the_same_pairs_and_another_others(drawn, example, tmp_path
 )
 def test_what_cannot_be_drawn_is_refused_under_its_flag(example, tmp_path, settings, message):
     with pytest.raises(UserError, match=message):
-        example.Options(kind="grey", out=tmp_path / "new", **settings)
+        example.Options(kind="gray", out=tmp_path / "new", **settings)
 
 
 def test_nothing_is_overwritten(drawn):
-    command = [sys.executable, EXAMPLE, "edges", "--out", drawn["grey"]]
+    command = [sys.executable, EXAMPLE, "edges", "--out", drawn["gray"]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: --out: {drawn['grey']} exists; choose a new folder\n"
+    assert done.stderr == f"error: --out: {drawn['gray']} exists; choose a new folder\n"

@@ -40,9 +40,9 @@ def draw(batch: int = 2, height: int = 40, width: int = 33, seed: int = 0) -> Te
     return pixels.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def flat(*colours: int, size: int = 32) -> Tensor:
-    """One grey image of a single colour for each given value."""
-    return torch.tensor(colours, dtype=torch.uint8)[:, None, None, None].expand(-1, size, size, 3)
+def flat(*colors: int, size: int = 32) -> Tensor:
+    """One gray image of a single color for each given value."""
+    return torch.tensor(colors, dtype=torch.uint8)[:, None, None, None].expand(-1, size, size, 3)
 
 
 def disturbed(images: Tensor, sigma: float) -> Tensor:
@@ -245,7 +245,7 @@ def test_the_convention_of_the_paper_flatters():
         (torch.zeros(2, 10, 40, 3, dtype=torch.uint8), r"\(2, 10, 40, 3\)"),
         (torch.zeros(2, 40, 10, 3, dtype=torch.uint8), r"\(2, 40, 10, 3\)"),
     ],
-    ids=["float", "no batch", "channels first", "grey", "empty", "low", "narrow"],
+    ids=["float", "no batch", "channels first", "gray", "empty", "low", "narrow"],
 )
 def test_refused_images(metric, images, found):
     expected = rf"expected torch\.uint8 of shape \(B, H, W, 3\) .*, found .*{found}"

@@ -121,7 +121,7 @@ def ilm_norms(module: nn.Module) -> list[ILMNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, ILMNorm2d)]
 
 
-def randomised(module: nn.Module) -> nn.Module:
+def randomized(module: nn.Module) -> nn.Module:
     """No affine parameter at the value that it would have anyway."""
     with torch.no_grad():
         for layer in module.modules():
@@ -167,7 +167,7 @@ def test_converted_networks_train(network):
 
 @every_network
 def test_weights_are_saved_and_restored(network):
-    module, other = network.convert(network.build()), network.convert(randomised(network.build()))
+    module, other = network.convert(network.build()), network.convert(randomized(network.build()))
     inputs = network.inputs()
     other.load_state_dict(module.state_dict())
     torch.testing.assert_close(evaluated(other, inputs), evaluated(module, inputs))
@@ -175,7 +175,7 @@ def test_weights_are_saved_and_restored(network):
 
 @every_network
 def test_weights_of_the_unconverted_network_fit(network):
-    weights = randomised(network.build()).state_dict()
+    weights = randomized(network.build()).state_dict()
     module = network.convert(network.build())
     missing, unexpected = module.load_state_dict(weights, strict=False)
     assert not unexpected
@@ -221,7 +221,7 @@ def test_bfloat16_autocast_computes_close_to_float32(network):
 @pytest.mark.parametrize("name", ["ResNet-18", "RAFT small", "RAFT large", "Mask R-CNN"])
 def test_without_its_autoencoder_the_network_computes_what_it_did(name):
     network = NETWORKS[name]
-    module, inputs = randomised(network.build()), network.inputs()
+    module, inputs = randomized(network.build()), network.inputs()
     converted = without_autoencoder(network.convert(deepcopy(module)))
     expected = evaluated(module, inputs)
     torch.testing.assert_close(evaluated(converted, inputs), expected, rtol=1e-3, atol=1e-4)
@@ -241,7 +241,7 @@ def test_without_its_autoencoder_the_network_computes_what_it_did(name):
 )
 def test_statistics_are_those_of_the_layer(layer, standardization, expected):
     """The paper's LN takes those of an instance, where LayerNorm2d takes each position's own."""
-    layer = randomised(deepcopy(layer)).double()
+    layer = randomized(deepcopy(layer)).double()
     x = 3 * torch.randn(2, 16, 5, 6, dtype=torch.float64) + 1
     weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
     reports: list[Conversion] = []
@@ -280,7 +280,7 @@ def test_a_report_says_how_much_of_what_was_changed():
         table = str(report_of(resnet, select="layer[12]*")).splitlines()
     assert table == [
         "ILM Norm in 9 layers: 336 weights added to 11689512 (0.003 %)",
-        "  layers  was             standardisation  channels  weights added",
+        "  layers  was             standardization  channels  weights added",
         "       4  GroupNorm       group                  64             96",
         "       5  GroupNorm       group                 128            240",
         "      11  GroupNorm       left: not selected",
@@ -404,7 +404,7 @@ def layers_with(*layers: nn.Module) -> nn.Sequential:
         (layers_with(nn.LayerNorm(16)), {"select": "2"},
          r"found 1 GroupNorm \(not selected\), 1 LayerNorm \(not a type that is converted\)"),
         (ILMNorm2d(16), {}, r"found 1 ILMNorm2d \(is ILM Norm already\)"),
-        (nn.Conv2d(3, 3, 1), {}, r"found no normalisation layer"),
+        (nn.Conv2d(3, 3, 1), {}, r"found no normalization layer"),
         (layers_with(), {"example": torch.ones(1, 3, 1, 1)}, r"found 1 GroupNorm \(receives 1x1 m"),
     ],
 )  # fmt: skip
@@ -504,8 +504,8 @@ def released(norm: ILMNorm2d, x: Tensor, num_groups: int) -> Tensor:
     )
     groups = x.flatten(2).unflatten(1, (num_groups, -1)).flatten(2)
     mean, var = groups.mean(2, keepdim=True), groups.var(2, keepdim=True)
-    standardised = ((groups - mean) / (var + norm.eps).sqrt()).view_as(x)
-    return weight[:, :, None, None] * standardised + bias[:, :, None, None]
+    standardized = ((groups - mean) / (var + norm.eps).sqrt()).view_as(x)
+    return weight[:, :, None, None] * standardized + bias[:, :, None, None]
 
 
 RELEASED_LAYERS = {"ilm_in": nn.InstanceNorm2d(32), "ilm_gn": nn.GroupNorm(4, 32),

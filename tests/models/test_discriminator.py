@@ -1,4 +1,4 @@
-"""The PatchGAN against the published one: weights, patches, logits, initialisation."""
+"""The PatchGAN against the published one: weights, patches, logits, initialization."""
 
 import pytest
 import torch
@@ -137,7 +137,7 @@ def test_the_pixel_discriminator_is_a_perceptron_of_each_pixel():
 
 
 @torch.no_grad()
-def test_a_grey_label_map_joins_a_colour_photo():
+def test_a_gray_label_map_joins_a_color_photo():
     discriminator = PatchDiscriminator(small_config(), in_channels=4)
     logits = discriminator(torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64))
     assert logits.shape == (1, 1, 6, 6)
@@ -207,6 +207,6 @@ def test_config_errors_name_the_flag(settings, message):
         DiscriminatorConfig(**settings)
 
 
-def test_sizes_are_checked_only_where_something_is_normalised():
+def test_sizes_are_checked_only_where_something_is_normalized():
     """The first convolution has no norm, so its width need not be divisible."""
     DiscriminatorConfig(ndf=16, norm="gn", norm_options=NormOptions(num_groups=32))

@@ -1,4 +1,4 @@
-"""The U-Net against the published one: weights, shapes, dropout, initialisation, output."""
+"""The U-Net against the published one: weights, shapes, dropout, initialization, output."""
 
 import math
 from dataclasses import FrozenInstanceError
@@ -80,7 +80,7 @@ def test_images_need_not_be_square(height, width):
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 3), (3, 1)])
 @torch.no_grad()
-def test_images_may_be_grey(in_channels, out_channels):
+def test_images_may_be_gray(in_channels, out_channels):
     generator = UNetGenerator(small_config(in_channels=in_channels, out_channels=out_channels))
     assert generator(torch.zeros(1, in_channels, 16, 16)).shape == (1, out_channels, 16, 16)
 
@@ -168,12 +168,12 @@ def reference_unet(config: GeneratorConfig, dropping: list[int]) -> nn.Module:
 
 
 def layers_of(network: nn.Module) -> list[nn.Module]:
-    """Convolutions and normalisations in the order in which they are computed."""
+    """Convolutions and normalizations in the order in which they are computed."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.GroupNorm, nn.BatchNorm2d, ILMNorm2d)
     return [module for module in network.modules() if isinstance(module, kinds)]
 
 
-def randomise(layer: nn.Module) -> None:
+def randomize(layer: nn.Module) -> None:
     """Weights and running statistics of ordinary size, none at its initial value."""
     for tensor in layer.state_dict().values():
         if tensor.ndim > 1:
@@ -197,7 +197,7 @@ def test_computes_what_the_published_unet_computes(norm, placement, dropping, tr
     generator = UNetGenerator(config).train(training)
     reference = reference_unet(config, dropping).train(training)
     for layer, copy in zip(layers_of(generator), layers_of(reference), strict=True):
-        randomise(layer)
+        randomize(layer)
         copy.load_state_dict(layer.state_dict())
 
     label = torch.randn(2, 3, 64, 64, dtype=torch.float64)
@@ -209,11 +209,11 @@ def test_computes_what_the_published_unet_computes(norm, placement, dropping, tr
 
 
 @pytest.mark.parametrize("norm", ["in", "ilm-in"])
-def test_outermost_and_innermost_encoder_blocks_are_not_normalised(norm):
-    """Nothing may normalise the 1x1 map, and no norm follows the image's own convolution."""
+def test_outermost_and_innermost_encoder_blocks_are_not_normalized(norm):
+    """Nothing may normalize the 1x1 map, and no norm follows the image's own convolution."""
     generator = UNetGenerator(small_config(depth=5, norm=norm))
-    normalised = [not isinstance(down.norm, nn.Identity) for down in generator.encoder]
-    assert normalised == [False, True, True, True, False]
+    normalized = [not isinstance(down.norm, nn.Identity) for down in generator.encoder]
+    assert normalized == [False, True, True, True, False]
     assert not any(isinstance(up.norm, nn.Identity) for up in generator.decoder)
 
 

@@ -27,7 +27,7 @@ ILM_NAMES = ("ilm-in", "ilm-gn", "ilm-ln")
 OPTIONS = NormOptions(num_groups=4, key_group_size=2)
 
 
-def randomised(module: nn.Module) -> nn.Module:
+def randomized(module: nn.Module) -> nn.Module:
     """No weight at a value that could hide a missing term."""
     with torch.no_grad():
         for parameter in module.parameters():
@@ -37,7 +37,7 @@ def randomised(module: nn.Module) -> nn.Module:
 
 def small_ilm(standardization: str = "instance", **arguments) -> ILMNorm2d:
     arguments = {"num_groups": 4, "key_group_size": 2, "reduction": 1} | arguments
-    return randomised(ILMNorm2d(16, standardization, **arguments))
+    return randomized(ILMNorm2d(16, standardization, **arguments))
 
 
 def moments_of(values: Tensor, correction: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ def test_equals_the_equations_written_as_loops(standardization, key_size, correc
         reduction=2,
         correction=correction,
     )
-    randomised(norm)
+    randomized(norm)
     scales = torch.rand(shape[0], channels, 1, 1) + 0.5
     x = torch.randn(shape) * scales + torch.randn(shape[0], channels, 1, 1)
     groups = groups_of(standardization, channels, 4)
@@ -110,21 +110,21 @@ def test_equals_the_equations_written_as_loops(standardization, key_size, correc
 )
 @settings(max_examples=40, deadline=None, derandomize=True)
 @torch.no_grad()
-def test_key_groups_and_standardisation_groups_are_independent(
+def test_key_groups_and_standardization_groups_are_independent(
     batch, sizes, height, width, correction
 ):
-    """K need not divide, nor be divided by, the size of the standardisation groups."""
+    """K need not divide, nor be divided by, the size of the standardization groups."""
     num_groups, key_size, rest = sizes
     channels = num_groups * key_size * rest
     norm = ILMNorm2d(channels, "group", num_groups, key_size, correction=correction).double()
-    randomised(norm)
+    randomized(norm)
     x = torch.randn(batch, channels, height, width, dtype=torch.float64)
     expected = ilm_by_loops(x, norm, num_groups, key_size, correction)
     torch.testing.assert_close(norm(x), expected)
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.5])
-def test_eps_joins_the_variance_of_the_standardisation_alone(eps):
+def test_eps_joins_the_variance_of_the_standardization_alone(eps):
     norm = small_ilm(eps=eps).double()
     x = torch.randn(2, 16, 4, 4, dtype=torch.float64)
     torch.testing.assert_close(norm(x), ilm_by_loops(x, norm, 16, 2, 0))
@@ -137,13 +137,13 @@ def test_without_decoders_it_is_the_plain_norm(standardization):
     nn.init.zeros_(norm.mean_decoder.weight)
     nn.init.zeros_(norm.var_decoder.weight)
     x = 3 * torch.randn(2, 16, 5, 6, dtype=torch.float64) + 1
-    standardised = {
+    standardized = {
         "instance": F.instance_norm(x),
         "group": F.group_norm(x, 4),
         "layer": F.layer_norm(x, x.shape[1:]),
     }[standardization]
     omega, beta = norm.weight[:, None, None] + 0.5, norm.bias[:, None, None]
-    torch.testing.assert_close(norm(x), omega * standardised + beta)
+    torch.testing.assert_close(norm(x), omega * standardized + beta)
 
 
 def test_a_fresh_norm_has_the_affine_parameters_of_a_fresh_plain_norm():
@@ -165,7 +165,7 @@ def test_instance_and_layer_are_limits_of_group(limit, num_groups):
 @pytest.mark.parametrize("standardization", STANDARDIZATIONS)
 def test_gradients_of_input_and_weights(standardization, correction):
     norm = ILMNorm2d(8, standardization, 4, key_group_size=2, correction=correction).double()
-    names, weights = zip(*randomised(norm).named_parameters(), strict=True)
+    names, weights = zip(*randomized(norm).named_parameters(), strict=True)
     x = torch.randn(2, 8, 3, 2, dtype=torch.float64, requires_grad=True)
 
     def forward(x, *weights):
@@ -248,7 +248,7 @@ def test_every_layout_of_nearly_flat_maps_is_as_exact_as_float64(name, shape):
 
 @pytest.mark.parametrize("name", ["in", "ilm-in", "ilm-gn"])
 def test_every_layout_has_the_same_gradients(name):
-    norm, x = randomised(make_norm(name, 16, OPTIONS)), torch.randn(2, 16, 5, 6)
+    norm, x = randomized(make_norm(name, 16, OPTIONS)), torch.randn(2, 16, 5, 6)
     expected, *others = (gradients(norm, norm, layout) for layout in layouts_of(x).values())
     for found in others:
         torch.testing.assert_close(found, expected, check_stride=False)
@@ -401,16 +401,16 @@ def test_exported_with_a_dynamic_batch_agrees_with_eager():
 
 @pytest.mark.parametrize("name", ["in", "gn", "ln", *ILM_NAMES])
 def test_a_sample_does_not_depend_on_the_rest_of_the_batch(name):
-    norm, x = randomised(make_norm(name, 16, OPTIONS)), torch.randn(3, 16, 5, 6)
+    norm, x = randomized(make_norm(name, 16, OPTIONS)), torch.randn(3, 16, 5, 6)
     for sample in range(3):
         alone = norm(x[sample : sample + 1])
         torch.testing.assert_close(norm(x)[sample : sample + 1], alone)
 
 
 def rescaling_seen_in(norm: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Read omega and beta off the output: its regression on the standardised channel."""
-    out, standardised = norm(x), F.instance_norm(x, eps=0)
-    return (out * standardised).mean((2, 3)), out.mean((2, 3))
+    """Read omega and beta off the output: its regression on the standardized channel."""
+    out, standardized = norm(x), F.instance_norm(x, eps=0)
+    return (out * standardized).mean((2, 3)), out.mean((2, 3))
 
 
 def differ(first: Tensor, second: Tensor) -> bool:
@@ -437,7 +437,7 @@ def test_the_bias_follows_the_mean_alone_and_the_weight_the_variance_alone():
 
 @torch.no_grad()
 def test_a_plain_norm_rescales_every_sample_alike():
-    norm = randomised(make_norm("in", 16)).double()
+    norm = randomized(make_norm("in", 16)).double()
     x = torch.randn(2, 16, 6, 6, dtype=torch.float64) * torch.tensor([1.0, 9.0]).view(2, 1, 1, 1)
     for rescaling in rescaling_seen_in(norm, x):
         torch.testing.assert_close(rescaling[0], rescaling[1], rtol=1e-4, atol=1e-4)
@@ -482,8 +482,8 @@ def test_names_and_shapes_of_the_weights(channels, key_size, reduction, num_keys
     }
 
 
-def affine(norm: nn.Module, standardised: Tensor) -> Tensor:
-    return norm.weight[:, None, None] * standardised + norm.bias[:, None, None]
+def affine(norm: nn.Module, standardized: Tensor) -> Tensor:
+    return norm.weight[:, None, None] * standardized + norm.bias[:, None, None]
 
 
 EXPECTED = {
@@ -500,7 +500,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", NORM_NAMES)
 def test_make_norm_builds_what_its_name_says(name):
-    norm = randomised(make_norm(name, 16, OPTIONS)).double()
+    norm = randomized(make_norm(name, 16, OPTIONS)).double()
     x = torch.randn(2, 16, 5, 6, dtype=torch.float64) + 1
     torch.testing.assert_close(norm(x), EXPECTED[name](norm, x))
 
@@ -511,7 +511,7 @@ def test_make_norm_builds_what_its_name_says(name):
 )
 def test_plain_norms_are_limits_of_group_norm(name, reference):
     norm = make_norm(name, 16)
-    norm.load_state_dict(randomised(reference).state_dict())
+    norm.load_state_dict(randomized(reference).state_dict())
     limit = make_norm("gn", 16, NormOptions(num_groups=16 if name == "in" else 1))
     limit.load_state_dict(reference.state_dict())
     x = torch.randn(2, 16, 5, 6, dtype=torch.float64)
@@ -555,7 +555,7 @@ def test_make_norm_says_which_setting_is_wrong(name, options, message):
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_unknown_standardisation_is_refused():
+def test_unknown_standardization_is_refused():
     with pytest.raises(ValueError, match=r"standardization: .*instance, group, layer.*'batch'"):
         ILMNorm2d(16, "batch")
 

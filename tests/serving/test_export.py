@@ -122,12 +122,12 @@ def test_the_largest_difference_of_all_sizes_counts(make_checkpoint):
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (300, 400)])
-def test_drawn_label_maps_have_the_classes_colours_at_any_size(height, width):
+def test_drawn_label_maps_have_the_classes_colors_at_any_size(height, width):
     labels = drawn_labels(3, height, width)
     assert labels.shape == (2, 3, height, width)
-    colours = {tuple(colour) for colour in to_uint8(labels).flatten(0, 2).unique(dim=0).tolist()}
-    assert len(colours) > 3
-    assert colours <= {tuple(colour) for colour in PALETTE.values()}
+    colors = {tuple(color) for color in to_uint8(labels).flatten(0, 2).unique(dim=0).tolist()}
+    assert len(colors) > 3
+    assert colors <= {tuple(color) for color in PALETTE.values()}
     assert drawn_labels(1, height, width).shape == (2, 1, height, width)
 
 

@@ -79,13 +79,13 @@ class PortUNet(nn.Module):
         for outer in (ngf * 4, ngf * 2, ngf):
             block = SkipBlock(norm, outer, 2 * outer, block, drop=False)
         self.model = OutermostBlock(norm, channels, ngf, block)
-        self.apply(randomise)
+        self.apply(randomize)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
 
 
-def randomise(layer: nn.Module) -> None:
+def randomize(layer: nn.Module) -> None:
     """Weights and running statistics of ordinary size, none at its initial value."""
     for tensor in [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:
         if tensor.ndim > 1:
@@ -240,7 +240,7 @@ def with_changed(name: str, tensor: Tensor | None):
         ("none", with_changed("model.model.3.weight", torch.zeros(8, 3, 4, 4)),
          "model.model.3.weight: expected shape (16, 3, 4, 4), found (8, 3, 4, 4)"),
         ("none", with_changed("model.model.3.weight", torch.zeros(16, 2, 4, 4)),
-         "generator.out_channels: expected 1 (grey) or 3 (colour), found 2"),
+         "generator.out_channels: expected 1 (gray) or 3 (color), found 2"),
         ("none", with_changed(f"{INNERMOST}.4.running_mean", torch.zeros(64)),
          f"{INNERMOST}.4.running_mean: not in a U-Net generator of this depth and norm"),
         ("instance", with_changed("model.model.5.weight", torch.zeros(1)),

@@ -66,7 +66,7 @@ def test_fast_computes_a_copy_in_bfloat16(make_checkpoint, monkeypatch):
 
 
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 3), (3, 1)])
-def test_grey_goes_in_and_out(make_checkpoint, in_channels, out_channels):
+def test_gray_goes_in_and_out(make_checkpoint, in_channels, out_channels):
     translator = Translator.load(
         make_checkpoint(in_channels=in_channels, out_channels=out_channels), "cpu"
     )

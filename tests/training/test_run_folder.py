@@ -36,7 +36,7 @@ def states(networks: Networks) -> dict:
     return {name: part.state_dict() for name, part in vars(networks).items()}
 
 
-def test_a_save_restores_weights_and_optimisers_to_the_bit(tmp_path):
+def test_a_save_restores_weights_and_optimizers_to_the_bit(tmp_path):
     saved = trained_networks(steps=3)
     run_folder.save(tmp_path, saved, 3, CONFIG)
     other = trained_networks()
@@ -218,7 +218,7 @@ def checkpoint(tmp_path_factory):
         ("step", -1, "expected at least 0, found -1"),
         ("direction", "AtoC", "'AtoB' or 'BtoA', found 'AtoC'"),
         ("discriminator_norm", ["in"], "found ['in']"),
-        ("colour", 3, "Unexpected keyword argument, found 3"),
+        ("color", 3, "Unexpected keyword argument, found 3"),
         ("generator", 7, "an object, found 7"),
         ("generator.ngf", 10**6, "expected 1 to 512, found 1000000"),
         ("generator.ngf", 10**18, "expected 1 to 512, found 1000000000000000000"),

@@ -27,7 +27,7 @@ def batch():
     [("bce", "ilm-in"), ("least-squares", "ilm-in"), ("hinge", "ilm-in"), ("bce", "bn")],
 )
 def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(batch, gan_loss, norm):
-    """The recipe again, written with plain gradients instead of optimisers."""
+    """The recipe again, written with plain gradients instead of optimizers."""
     lr, (label, photo) = 1e-2, batch
     networks = small_networks(lr, norm)
     generator, discriminator = map(copy.deepcopy, (networks.generator, networks.discriminator))

@@ -20,9 +20,9 @@ class Patch:
         self.pixels, self.tone, self.scene, self.rng = pixels, tone, scene, rng
         self.height, self.width = pixels.shape[:2]
         self.down = ((np.arange(self.height, dtype=np.float32) + 0.5) / self.height)[:, None]
-        """Pixel centres from the top, 0 to 1: shape (height, 1)."""
+        """Pixel centers from the top, 0 to 1: shape (height, 1)."""
         self.across = ((np.arange(self.width, dtype=np.float32) + 0.5) / self.width)[None]
-        """Pixel centres from the left, 0 to 1: shape (1, width)."""
+        """Pixel centers from the left, 0 to 1: shape (1, width)."""
 
     def rows(self, start: float, stop: float) -> "Patch":
         """The part between two heights, at least one row."""
@@ -40,7 +40,7 @@ class Patch:
         self.pixels *= factor[..., None]
 
     def bevel(self, strength: float = 0.2) -> None:
-        """Light the upper edge and the one towards the sun, darken the others."""
+        """Light the upper edge and the one toward the sun, darken the others."""
         sunny, dark = (-1, 0) if self.scene.sun > 0 else (0, -1)
         self.pixels[0] *= 1 + strength
         self.pixels[:, sunny] *= 1 + strength / 2

@@ -201,7 +201,7 @@ function drawLane({ title, hue, at }, across, difference) {
   return lane;
 }
 
-// The viewer: one picture, large; arrows lead to its neighbours
+// The viewer: one picture, large; arrows lead to its neighbors
 
 const viewer = byId("viewer");
 const viewed = { column: 0, image: 0, flipped: false };

@@ -54,7 +54,7 @@ function drawLine(pixels, from, to, diameter, color) {
   }
 }
 
-// Fills whole runs of a row at a time; neighbours are above, below, left and right.
+// Fills whole runs of a row at a time; neighbors are above, below, left and right.
 function floodFill(pixels, start, color) {
   const replaced = pixels[start.y * SIZE + start.x];
   if (replaced === color) return;

@@ -135,7 +135,7 @@ def test_photos_are_textured_within_every_class(pairs, kind):
 
 
 def contrast(labels, photo, kind, axis):
-    """Mean difference between neighbouring pixels of the class, along the axis."""
+    """Mean difference between neighboring pixels of the class, along the axis."""
     pair = np.stack([mask(labels, kind), photo.mean(axis=-1)])
     before, after = np.moveaxis(pair, axis + 1, 1)[:, :-1], np.moveaxis(pair, axis + 1, 1)[:, 1:]
     inside = (before[0] > 0) & (after[0] > 0)
