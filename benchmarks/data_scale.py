@@ -45,7 +45,7 @@ opened = time.perf_counter()
 before = memory()
 for _ in range(batches):
     crops = random_crop_flip(torch.randint(len(pairs), (4,)), size, size // 2, flip=True)
-    crops.gather(pairs.label), crops.gather(pairs.photo)
+    crops.gather(pairs.label_map), crops.gather(pairs.photo)
 read = time.perf_counter()
 print(json.dumps({"pairs": len(pairs), "open_seconds": opened - opening,
     "start_seconds": opened - start, "read_seconds": read - opened,

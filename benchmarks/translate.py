@@ -47,17 +47,17 @@ def measure(options: Options) -> dict[str, Any]:
     """Milliseconds of every turn, and the largest difference from the plain photo."""
     device = pick_device(options.device)
     shape = (options.batch_size, 3, options.image_size, options.image_size)
-    label = torch.rand(shape, device=device) * 2 - 1
+    label_map = torch.rand(shape, device=device) * 2 - 1
     variants = {
         f"{norm} {name}": network
         for norm in options.norms
         for name, network in networks(options, norm, device).items()
     }
-    photos = {name: network(label) for name, network in variants.items()}
+    photos = {name: network(label_map) for name, network in variants.items()}
     turns: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(options.rounds):
         for name in sorted(variants, reverse=turn % 2 == 1):  # nobody always comes second
-            turns[name].append(milliseconds(variants[name], label))
+            turns[name].append(milliseconds(variants[name], label_map))
     return {
         "title": f"translating, ngf {options.ngf}, {options.image_size}x{options.image_size}, "
         f"batch {options.batch_size}, {device.type}, {torch.get_num_threads()} threads",
@@ -91,13 +91,13 @@ def plain_of(name: str) -> str:
     return f"{name.split()[0]} plain"
 
 
-def milliseconds(network: Callable[[torch.Tensor], torch.Tensor], label: torch.Tensor) -> float:
+def milliseconds(network: Callable[[torch.Tensor], torch.Tensor], label_map: torch.Tensor) -> float:
     """Time of one translation."""
-    alone = label.device.type == "cpu" and torch.get_num_threads() == 1
+    alone = label_map.device.type == "cpu" and torch.get_num_threads() == 1
     clock = time.process_time if alone else time.perf_counter
     start = clock()
-    network(label)
-    if label.is_cuda:
+    network(label_map)
+    if label_map.is_cuda:
         torch.cuda.synchronize()
     return 1e3 * (clock() - start)
 

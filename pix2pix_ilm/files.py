@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 TEMPORARY = ".tmp"
+LISTED_PROBLEMS = 10
 Record = TypeVar("Record")
 
 
 def is_folder(path: Path) -> bool:
-    """``Path.is_dir``, but False where that raises: no permission to look, too long a name."""
+    """Return ``Path.is_dir``, or False where that raises: no permission, too long a name."""
     try:
         return path.is_dir()
     except OSError:
@@ -30,7 +31,7 @@ def is_folder(path: Path) -> bool:
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Everything in a folder; UserError if it cannot be listed."""
+    """List everything in a folder; UserError if that cannot be done."""
     try:
         return list(folder.iterdir())
     except OSError as error:
@@ -105,7 +106,7 @@ def take_lock(path: Path) -> AbstractContextManager[object]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of a file; UserError if it cannot be read."""
+    """Read the contents of a file; UserError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -167,3 +168,12 @@ def read_json(path: Path, record: type[Record]) -> Record:
         raise UserError(f"{path}: {error}") from None
     except ValidationError as error:
         raise UserError(f"{path}: {describe_first(error)}") from None
+
+
+def list_problems(headline: str, problems: Iterable[object]) -> str:
+    """Return a headline with the number of problems, the first ten, and how many more there are."""
+    problems = [str(problem) for problem in problems]
+    shown = problems[:LISTED_PROBLEMS]
+    if len(problems) > len(shown):
+        shown.append(f"... and {len(problems) - len(shown)} more")
+    return "\n  ".join([f"{headline} ({len(problems)}):", *shown])

@@ -17,7 +17,7 @@ from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpo
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
-from pix2pix_ilm.evaluation.scores import configuration_label
+from pix2pix_ilm.evaluation.scores import configuration_title
 from pix2pix_ilm.files import make_folder, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.serving.translator import Translator
@@ -56,11 +56,11 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         >>> generator.push_to_hub("OWNER/NAME")
 
     Attributes:
-        described: what it was trained for; None for weights that were never trained.
+        model_config: what it was trained for; None for weights that were never trained.
         record: its metrics, if they were recorded.
     """
 
-    described: ModelConfig | None = None
+    model_config: ModelConfig | None = None
     record: RecordedMetrics | None = None
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -71,11 +71,11 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         cls, *, model_id: str, revision: str | None, map_location: str = "cpu", **_: Any
     ) -> "PretrainedGenerator":
         folder = resolve_checkpoint(model_id, revision)
-        generator, described = load_generator(folder)
-        loaded = cls(described.generator)
+        generator, model_config = load_generator(folder)
+        loaded = cls(model_config.generator)
         loaded.load_state_dict(generator.state_dict())
-        loaded.described = described
-        loaded.record = read_metrics(folder, described.step)
+        loaded.model_config = model_config
+        loaded.record = read_metrics(folder, model_config.step)
         return loaded.to(map_location).eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -83,26 +83,28 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
 
     def write(self, save_directory: Path, dtype: torch.dtype) -> None:
         """Write weights (in a floating-point type), configuration, metrics and picture."""
-        described = self.trained()
-        save_generator(save_directory, converted(self.state_dict(), dtype), described)
+        model_config = self.trained()
+        save_generator(save_directory, converted(self.state_dict(), dtype), model_config)
         if self.record:
             write_json(save_directory / METRICS_FILE, self.record)
-        if shows_facades(described):
-            Image.fromarray(picture(self, described)).save(save_directory / PICTURE)
+        if shows_facades(model_config):
+            Image.fromarray(picture(self, model_config)).save(save_directory / PICTURE)
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
-        """What the generator is, how good it is, and whom to cite."""
-        described = self.trained()
-        card = card_data(described, self.record).to_yaml()
-        return ModelCard(f"---\n{card}\n---\n{card_text(described, self.record)}")
+        """Return the card: what the generator is, how good it is, and whom to cite."""
+        model_config = self.trained()
+        card = card_data(model_config, self.record).to_yaml()
+        return ModelCard(f"---\n{card}\n---\n{card_text(model_config, self.record)}")
 
     def trained(self) -> ModelConfig:
-        if self.described is None:
-            raise ValueError("described: expected what the generator was trained for, found None")
-        return self.described
+        if self.model_config is None:
+            raise ValueError(
+                "model_config: expected what the generator was trained for, found None"
+            )
+        return self.model_config
 
 
-def share(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
+def export_folder(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
     """Write a trained model as a folder to share: no training state, no paths, a model card.
 
     The card has the metrics that ``evaluate --record`` found for these very weights: export, record
@@ -118,8 +120,8 @@ def share(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
             written.
     """
     generator = PretrainedGenerator.from_pretrained(str(checkpoint))
-    described = generator.trained()
-    generator.described = replace(described, data=Path(described.data).name)
+    model_config = generator.trained()
+    generator.model_config = replace(model_config, data=Path(model_config.data).name)
     dtype = torch.float16 if float16 else torch.float32
     weights = converted(generator.state_dict(), dtype)
     for name, weight in weights.items():
@@ -132,27 +134,27 @@ def share(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
 
 
 def converted(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Weights in another floating-point type; counters as they are."""
+    """Return weights in another floating-point type; counters as they are."""
     return {
         name: weight.to(dtype) if weight.is_floating_point() else weight
         for name, weight in weights.items()
     }
 
 
-def card_data(described: ModelConfig, record: RecordedMetrics | None) -> ModelCardData:
-    """What the hub's search knows of the model."""
-    title = f"pix2pix {configuration_label(described)}"
+def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> ModelCardData:
+    """Return what the hub's search knows of the model."""
+    title = f"pix2pix {configuration_title(model_config)}"
     results = [
         EvalResult(
             task_type="image-to-image",
             dataset_type="image-pairs",
-            dataset_name=str(record.protocol.get("data", described.data)),
+            dataset_name=str(record.protocol.get("data", model_config.data)),
             dataset_split=str(record.protocol.get("split", "")),
             metric_type=name,
-            metric_name=label,
+            metric_name=title,
             metric_value=round(record.metrics[name].mean, 4),
         )
-        for name, label in METRICS.items()
+        for name, title in METRICS.items()
         if record and name in record.metrics
     ]
     return ModelCardData(
@@ -165,43 +167,43 @@ def card_data(described: ModelConfig, record: RecordedMetrics | None) -> ModelCa
     )
 
 
-def card_text(described: ModelConfig, record: RecordedMetrics | None) -> str:
-    """The card in Markdown, beneath what the hub's search reads."""
-    data = "CMP Facades" if described.data == "facades" else f"`{Path(described.data).name}`"
+def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
+    """Return the card in Markdown, beneath what the hub's search reads."""
+    data = "CMP Facades" if model_config.data == "facades" else f"`{Path(model_config.data).name}`"
     shown = f"![Drawn label maps and the model's photos of them]({PICTURE})\n\n"
     return CARD.format(
-        title=f"pix2pix {configuration_label(described)}",
-        norms=configuration_label(described),
-        size=described.image_size,
+        title=f"pix2pix {configuration_title(model_config)}",
+        norms=configuration_title(model_config),
+        size=model_config.image_size,
         data=data,
-        steps=f" for {described.step} steps" if described.step else "",
-        picture=shown if shows_facades(described) else "",
+        steps=f" for {model_config.step} steps" if model_config.step else "",
+        picture=shown if shows_facades(model_config) else "",
         table=metrics_table(record) if record else "",
     )
 
 
 def metrics_table(record: RecordedMetrics) -> str:
-    """The metrics with their intervals, and how they were measured."""
+    """Return the metrics with their intervals, and how they were measured."""
     protocol = ", ".join(f"{key} {value}" for key, value in record.protocol.items())
     rows = [
-        f"| {label} | {value.mean:.4g} | {value.low:.4g} to {value.high:.4g} |"
-        for name, label in METRICS.items()
+        f"| {title} | {value.mean:.4g} | {value.low:.4g} to {value.high:.4g} |"
+        for name, title in METRICS.items()
         if (value := record.metrics.get(name))
     ]
     head = "| metric | mean | 95 % interval over images |\n| --- | --- | --- |"
     return "\n".join([head, *rows, "", f"({protocol})", "", ""])
 
 
-def shows_facades(described: ModelConfig) -> bool:
-    """Whether label maps that the project draws are what the generator was trained on."""
-    generator = described.generator
+def shows_facades(model_config: ModelConfig) -> bool:
+    """Return True if the project can draw what the generator was trained on."""
+    generator = model_config.generator
     color = generator.in_channels == generator.out_channels == 3
-    return color and Path(described.data).name in DRAWABLE
+    return color and Path(model_config.data).name in DRAWABLE
 
 
-def picture(generator: UNetGenerator, described: ModelConfig) -> np.ndarray:
-    """Drawn label maps above the generator's photos of them: (2 size, 4 size, 3) uint8."""
-    labels = [draw_pair(seed, described.image_size)[0] for seed in range(4)]
+def picture(generator: UNetGenerator, model_config: ModelConfig) -> np.ndarray:
+    """Draw label maps above the generator's photos of them: (2 size, 4 size, 3) uint8."""
+    label_maps = [draw_pair(seed, model_config.image_size)[0] for seed in range(4)]
     device = next(generator.parameters()).device
-    photos = Translator(generator, described, device)(labels)
-    return np.vstack([np.hstack(labels), np.hstack(photos)])
+    photos = Translator(generator, model_config, device)(label_maps)
+    return np.vstack([np.hstack(label_maps), np.hstack(photos)])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.data.images import to_model_range, to_uint8
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import SAMPLE, derive_seed
 
@@ -33,7 +33,7 @@ def generate(
         seed: of the dropout masks.
     """
     height, width = label_maps.shape[1:3]
-    images = to_unit(label_maps.to(next(generator.parameters()).device))
+    images = to_model_range(label_maps.to(next(generator.parameters()).device))
     padded = pad_to_multiple(images, generator.config.size_multiple)
     photos = infer(generator, padded, sample=sample, seed=seed)
     return to_uint8(photos[:, :, :height, :width])

@@ -91,7 +91,7 @@ def write_checkpoint(
     optimizers = (torch.optim.Adam(n.parameters()) for n in (generator, discriminator))
     folder = parent / name
     folder.mkdir()
-    run_folder.save(folder, Networks(generator, discriminator, *optimizers), 7, config)
+    run_folder.save_run(folder, Networks(generator, discriminator, *optimizers), 7, config)
     return folder
 
 

@@ -10,7 +10,7 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.files import write_json
-from pix2pix_ilm.hub import share
+from pix2pix_ilm.hub import export_folder
 from pix2pix_ilm.models.generator import GeneratorConfig
 
 RECORD = RecordedMetrics(
@@ -30,10 +30,10 @@ def checkpoint(make_checkpoint):
 
 def test_a_checkpoints_folder_is_a_pretrained_model(checkpoint):
     generator = PretrainedGenerator.from_pretrained(str(checkpoint))
-    expected, described = load_generator(checkpoint)
-    label = torch.rand(1, 3, 32, 32)
-    assert torch.equal(generator(label), expected(label))
-    assert generator.described == described
+    expected, model_config = load_generator(checkpoint)
+    label_map = torch.rand(1, 3, 32, 32)
+    assert torch.equal(generator(label_map), expected(label_map))
+    assert generator.model_config == model_config
     assert generator.record == RECORD
     assert not generator.training
 
@@ -41,11 +41,11 @@ def test_a_checkpoints_folder_is_a_pretrained_model(checkpoint):
 def test_what_is_saved_is_a_checkpoint_again(checkpoint, tmp_path):
     saved = tmp_path / "saved"
     PretrainedGenerator.from_pretrained(str(checkpoint)).save_pretrained(saved)
-    label = np.zeros((40, 50, 3), np.uint8)
-    photos = [Translator.load(folder, "cpu")([label])[0] for folder in (checkpoint, saved)]
+    label_map = np.zeros((40, 50, 3), np.uint8)
+    photos = [Translator.load(folder, "cpu")([label_map])[0] for folder in (checkpoint, saved)]
     assert np.array_equal(*photos)
     assert read_metrics(saved, 7) == RECORD
-    assert PretrainedGenerator.from_pretrained(str(saved)).described == load_generator(saved)[1]
+    assert PretrainedGenerator.from_pretrained(str(saved)).model_config == load_generator(saved)[1]
 
 
 def test_the_card_carries_metrics_citations_and_a_drawn_picture(checkpoint, tmp_path):
@@ -99,21 +99,23 @@ def test_pushing_uploads_the_saved_folder(checkpoint, monkeypatch):
 
 def test_untrained_weights_have_nothing_to_say(tmp_path):
     generator = PretrainedGenerator(GeneratorConfig(ngf=4, depth=5))
-    with pytest.raises(ValueError, match="described: expected what the generator was trained for"):
+    with pytest.raises(
+        ValueError, match="model_config: expected what the generator was trained for"
+    ):
         generator.save_pretrained(tmp_path)
 
 
 def test_a_shared_model_is_half_as_large_and_names_no_paths(make_checkpoint, tmp_path):
     folder, shared = make_checkpoint(data="/home/somebody/facades", image_size=32), tmp_path / "s"
-    share(folder, shared, float16=True)
+    export_folder(folder, shared, float16=True)
     sizes = [(one / "model.safetensors").stat().st_size for one in (folder, shared)]
     assert 0.4 < sizes[1] / sizes[0] < 0.7
     assert {path.name for path in shared.iterdir()} == {
         "config.json", "model.safetensors", "README.md", "facades.png",
     }  # fmt: skip
     assert not any("somebody" in path.read_text("latin-1") for path in shared.iterdir())
-    generator, described = load_generator(shared)
-    assert described.data == "facades"
+    generator, model_config = load_generator(shared)
+    assert model_config.data == "facades"
     assert {weight.dtype for weight in generator.parameters()} == {torch.float32}
     expected, _ = load_generator(folder)
     for weight, original in zip(generator.parameters(), expected.parameters(), strict=True):
@@ -123,18 +125,18 @@ def test_a_shared_model_is_half_as_large_and_names_no_paths(make_checkpoint, tmp
 def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_path):
     shared = tmp_path / "shared"
     (checkpoint / METRICS_FILE).unlink()
-    share(checkpoint, shared, float16=True)
+    export_folder(checkpoint, shared, float16=True)
     before = (shared / "model.safetensors").read_bytes()
     write_json(shared / METRICS_FILE, RECORD)
-    share(shared, shared, float16=True)
+    export_folder(shared, shared, float16=True)
     assert (shared / "model.safetensors").read_bytes() == before
     assert "| LPIPS | 0.43 |" in (shared / "README.md").read_text("utf-8")
 
 
 def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
-    generator, described = load_generator(checkpoint)
+    generator, model_config = load_generator(checkpoint)
     generator.head.bias.data.fill_(1e6)
-    save_generator(checkpoint, generator.state_dict(), described)
+    save_generator(checkpoint, generator.state_dict(), model_config)
     with pytest.raises(UserError, match=r"head.bias: has weights that float16 cannot"):
-        share(checkpoint, tmp_path / "shared", float16=True)
+        export_folder(checkpoint, tmp_path / "shared", float16=True)
     assert not (tmp_path / "shared").exists()

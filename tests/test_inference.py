@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.data.images import to_model_range, to_uint8
 from pix2pix_ilm.inference import (
     fast_dtype,
     flushed_denormals,
@@ -46,9 +46,9 @@ def random_maps(batch=1, height=32, width=64, channels=3):
 def test_a_photo_is_what_the_network_computes(norm, batch):
     generator, maps = make_generator(norm), random_maps(batch)
     with torch.no_grad():
-        expected = generator(to_unit(maps))
-    torch.testing.assert_close(infer(generator, to_unit(maps)), expected)
-    assert torch.equal(generate(generator, maps), to_uint8(infer(generator, to_unit(maps))))
+        expected = generator(to_model_range(maps))
+    torch.testing.assert_close(infer(generator, to_model_range(maps)), expected)
+    assert torch.equal(generate(generator, maps), to_uint8(infer(generator, to_model_range(maps))))
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_samples_follow_from_seed_and_number_in_any_batch():
     for module in generator.modules():
         module.training = isinstance(module, torch.nn.Dropout)
     with torch.no_grad():
-        expected = to_uint8(generator(to_unit(maps[:1])))
+        expected = to_uint8(generator(to_model_range(maps[:1])))
     assert (together[:1].int() - expected.int()).abs().max() <= 1
 
 
@@ -166,7 +166,7 @@ def test_a_label_map_is_translated_as_if_its_edge_went_on():
 
 
 def test_bfloat16_weights_give_photos_close_to_float32():
-    generator, maps = make_generator(), to_unit(random_maps())
+    generator, maps = make_generator(), to_model_range(random_maps())
     photo = infer(deepcopy(generator).bfloat16(), maps)
     assert photo.dtype == torch.float32
     assert 0 < (photo - infer(generator, maps)).abs().mean() < 0.02
@@ -181,7 +181,7 @@ def test_fast_is_float32_where_there_are_no_instructions_for_bfloat16(monkeypatc
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_photos_of_a_gpu():
-    generator, maps = make_generator(), to_unit(random_maps())
+    generator, maps = make_generator(), to_model_range(random_maps())
     expected = infer(generator, maps)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, 0.1)):
         photo = infer(deepcopy(generator).to("cuda", dtype), maps).cpu()

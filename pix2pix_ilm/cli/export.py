@@ -42,12 +42,12 @@ def run(prog: str, arguments: list[str]) -> None:
     """Export a trained model: as ONNX, or as a small folder to share."""
     options = tyro.cli(Onnx | Folder, prog=prog, args=name_export(arguments))
     if isinstance(options, Folder):
-        from pix2pix_ilm.hub import share
+        from pix2pix_ilm.hub import export_folder
 
-        share(**vars(options))
+        export_folder(**vars(options))
         say(f"Done: {options.out}")
         return
-    from pix2pix_ilm.serving.export import export_onnx
+    from pix2pix_ilm.serving.onnx_export import export_onnx
 
     differences = export_onnx(**vars(options))
     say(

@@ -28,13 +28,13 @@ class ImportWeights:
 def run(prog: str, arguments: list[str]) -> None:
     """Import a generator that pytorch-CycleGAN-and-pix2pix trained."""
     options = tyro.cli(ImportWeights, prog=prog, args=arguments)
-    from pix2pix_ilm.serving.importing import import_generator
+    from pix2pix_ilm.serving.pix2pix_port import import_generator
 
-    described = import_generator(**vars(options))
-    generator = described.generator
+    model_config = import_generator(**vars(options))
+    generator = model_config.generator
     say(
         f"Done: {options.out} (U-Net of {generator.num_downs} levels, ngf {generator.ngf}, norm "
-        f"{generator.norm}, {described.direction})\n"
+        f"{generator.norm}, {model_config.direction})\n"
         f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {options.out} "
         "--out outputs"
     )

@@ -59,7 +59,7 @@ def run(prog: str, arguments: list[str]) -> None:
 
 
 def as_flag(setting: str) -> str:
-    """--epochs=5 for epochs=5, --no-flip for flip=false."""
+    """Return --epochs=5 for epochs=5, --no-flip for flip=false."""
     name, _, value = setting.partition("=")
     if value.lower() not in ("true", "false"):
         return f"--{setting}"
@@ -68,7 +68,7 @@ def as_flag(setting: str) -> str:
 
 
 def study_config(options: Reproduce) -> "TrainConfig":
-    """What all trainings share: the paper preset, with the data and settings of the flags."""
+    """Return what all trainings share: the paper preset with the flags' data and settings."""
     from pix2pix_ilm.training.config import PRESETS, TrainConfig
 
     _, paper = PRESETS["paper"]

@@ -41,7 +41,7 @@ def run(prog: str, arguments: list[str]) -> None:
     options = tyro.cli(Translate, prog=prog, args=arguments)
     from pix2pix_ilm.devices import pick_device
     from pix2pix_ilm.inference import fast_dtype
-    from pix2pix_ilm.serving.folders import translate_files
+    from pix2pix_ilm.serving.files import translate_files
 
     if options.fast and fast_dtype(pick_device(options.device)) is None:
         say("--fast: this processor has no bfloat16 instructions; translating in float32")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from pix2pix_ilm.data.images import to_unit
+from pix2pix_ilm.data.images import to_model_range
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CropIndices:
 
     def gather(self, images: UInt8[Tensor, "n h w c"]) -> Float[Tensor, "b c size size"]:
         """Cut the crops out of all n images: float32 in [-1, 1]. Copies nothing but the batch."""
-        return to_unit(images[self.index, self.rows, self.columns])
+        return to_model_range(images[self.index, self.rows, self.columns])
 
 
 def random_crop_flip(

@@ -44,7 +44,7 @@ class PairedImages:
     """
 
     names: tuple[str, ...]
-    label: UInt8[Tensor, "n h w c1"]
+    label_map: UInt8[Tensor, "n h w c1"]
     photo: UInt8[Tensor, "n h w c2"]
     digest: str
 
@@ -53,8 +53,8 @@ class PairedImages:
 
     def to(self, device: torch.device) -> "PairedImages":
         """Copy the images to a device; on the CPU they stay memory-mapped."""
-        label, photo = self.label.to(device), self.photo.to(device)
-        return PairedImages(self.names, label, photo, self.digest)
+        label_map, photo = self.label_map.to(device), self.photo.to(device)
+        return PairedImages(self.names, label_map, photo, self.digest)
 
 
 def load_pairs(
@@ -92,8 +92,8 @@ def load_pairs(
     except OSError as error:
         raise unwritable(folder, error) from None
     a, b = (torch.from_numpy(np.load(entry / side, mmap_mode="c")) for side in SIDES)
-    label, photo = (a, b) if a_to_b else (b, a)
-    return PairedImages(tuple(pair.name for pair in pairs), label, photo, digest)
+    label_map, photo = (a, b) if a_to_b else (b, a)
+    return PairedImages(tuple(pair.name for pair in pairs), label_map, photo, digest)
 
 
 def default_cache() -> Path:
@@ -125,7 +125,7 @@ def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
 
 
 def is_intact(entry: Path, digest: str) -> bool:
-    """Whether the entry's arrays are the very files that were written, untouched since."""
+    """Return True if the entry's arrays are the very files that were written, untouched since."""
     try:
         written = json.loads((entry / "entry.json").read_text())
         return written == describe_entry(entry, digest)
@@ -134,7 +134,7 @@ def is_intact(entry: Path, digest: str) -> bool:
 
 
 def describe_entry(entry: Path, digest: str) -> dict[str, str | list[int]]:
-    """What ``entry.json`` records: the data's digest, and every array's size and time."""
+    """Return the content of ``entry.json``: the data's digest, every array's size and time."""
     description: dict[str, str | list[int]] = {"digest": digest}
     for side in SIDES:
         stat = (entry / side).stat()
@@ -176,7 +176,7 @@ def decode_all(folder: Path, pairs: Sequence[Pair], size: int, channels: tuple[i
 
 
 def expect_space(folder: Path, needed: int) -> None:
-    """UserError where a memory map would outgrow the disk, which ends the process by a signal."""
+    """Refuse a memory map that would outgrow the disk, which would end the process by a signal."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(

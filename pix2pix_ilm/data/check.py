@@ -12,13 +12,12 @@ from pix2pix_ilm.data.pairs import (
     Pair,
     find_whole_split,
     list_splits,
-    listing,
     name_folders,
     split_folders,
 )
 from pix2pix_ilm.data.parallel import in_parallel
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import list_folder
+from pix2pix_ilm.files import list_folder, list_problems
 
 
 def check_folder(root: Path) -> str:
@@ -40,7 +39,7 @@ def check_folder(root: Path) -> str:
         good = sum(sizes.values())
         lines.append(f"{split}: {good} good pairs ({describe_pair(root, split, sizes)})")
         if bad:
-            problems.append(listing(f"{split}: these images cannot be used", bad))
+            problems.append(list_problems(f"{split}: these images cannot be used", bad))
     if lines and (others := left_out(root)):
         lines.append(describe_left_out(others, root))
     if problems:
@@ -76,7 +75,7 @@ def describe_pair(root: Path, split: str, sizes: Counter[tuple[int, int]]) -> st
 
 
 def describe_sizes(sizes: Counter[tuple[int, int]]) -> str:
-    """The most common size, and how many others there are."""
+    """Return the most common size, and how many others there are."""
     if not sizes:
         return "none"
     (width, height), _ = sizes.most_common(1)[0]

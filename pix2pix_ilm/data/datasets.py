@@ -14,7 +14,7 @@ FACADES = Path("data/facades")
 
 
 def data_folder(name: str, image_size: int) -> Path:
-    """The folder that a data set's name stands for.
+    """Return the folder that a data set's name stands for.
 
     Args:
         name: "facades" (data/facades), "synthetic" (drawn once into the user's cache, at
@@ -36,7 +36,7 @@ def data_folder(name: str, image_size: int) -> Path:
 
 
 def synthetic_folder(image_size: int) -> Path:
-    """The embedded data set, drawn when it is first asked for."""
+    """Return the embedded data set's folder; it is drawn when it is first asked for."""
     folder = default_cache() / f"synthetic-{image_size}-{SYNTHETIC_PAIRS}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

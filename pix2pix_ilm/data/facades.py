@@ -64,7 +64,7 @@ def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:
 
 
 def put_into(folder: Path, url: str, archive: Path | None) -> None:
-    """The steps of ``download``."""
+    """Download, verify and unpack; errors of the disk as they come."""
     if folder.exists() and any(folder.iterdir()):
         verify(folder, folder)
         return
@@ -142,7 +142,7 @@ def open_archive(path: Path) -> IO[bytes]:
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, without the advice that some libraries add."""
+    """Return what went wrong, without the advice that some libraries add."""
     return str(error).partition("\n")[0].rstrip(":")
 
 
@@ -158,7 +158,7 @@ def verify(folder: Path, source: Path) -> None:
 
 
 def manifest(folder: Path) -> str:
-    """SHA-256 over the sorted list of all JPEG files' names and SHA-256 sums.
+    """Return the SHA-256 over the sorted list of all JPEG files' names and SHA-256 sums.
 
     The same as ``find . -name '*.jpg' | LC_ALL=C sort | xargs sha256sum | sha256sum`` inside the
     folder, so independent of how the archive was packed.

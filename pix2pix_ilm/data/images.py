@@ -33,7 +33,7 @@ NAMES_SHOWN = 3
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files directly in a folder, in natural order (2 before 10), hidden ones left out.
+    """List the image files directly in a folder, in natural order (2 before 10), but hidden ones.
 
     Raises:
         UserError: the folder is missing or cannot be listed.
@@ -139,7 +139,7 @@ def first_frame(image: Image.Image) -> Image.Image:
 
 
 def check_tiff(image: TiffImageFile) -> None:
-    """UserError for signed, 12-bit and inverted 16-bit values: Pillow reads on without a word."""
+    """Refuse signed, 12-bit and inverted 16-bit values: Pillow reads on without a word."""
     bits = image.tag_v2.get(BITSPERSAMPLE, (1,))
     signed = 2 in image.tag_v2.get(SAMPLEFORMAT, (1,)) and 32 not in bits  # 32: by its range
     inverted = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0 and 16 in bits
@@ -154,7 +154,7 @@ def check_tiff(image: TiffImageFile) -> None:
 def as_array(
     image: Image.Image, channels: int, page: tuple[int, int, int] = WHITE
 ) -> UInt8[np.ndarray, "h w c"]:
-    """Gray (1) or RGB (3) pixels of a decoded image, lying on a page.
+    """Return gray (1) or RGB (3) pixels of a decoded image, lying on a page.
 
     Raises:
         UserError: a mode of Pillow that is not read; the message names no file.
@@ -201,7 +201,7 @@ def on_page(image: Image.Image, page: tuple[int, int, int]) -> Image.Image:
 
 
 def resize(pixels: UInt8[np.ndarray, "h w c"], size: int) -> UInt8[np.ndarray, "size size c"]:
-    """Bicubic resize to a square, as pix2pix does for both images of a pair."""
+    """Resize to a square by bicubic filtering, as pix2pix does for both images of a pair."""
     if pixels.shape[:2] == (size, size):
         return pixels
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
@@ -215,13 +215,13 @@ def write_image(path: Path, pixels: UInt8[np.ndarray, "h w c"]) -> None:
     write_atomically(path, lambda file: image.save(file, format="PNG"))
 
 
-def to_unit(pixels: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
-    """uint8 images, channels last, to contiguous float32 in [-1, 1], channels first."""
+def to_model_range(pixels: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:
+    """Return uint8 images, channels last, as contiguous float32 in [-1, 1], channels first."""
     images = pixels.permute(0, 3, 1, 2)
     return images.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
 
 
 def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
-    """Images in [-1, 1], channels first, to rounded uint8, channels last; values are clipped."""
+    """Return images in [-1, 1], channels first, as rounded and clipped uint8, channels last."""
     scaled = images.float().add(1).mul(127.5).round().clamp(0, 255)
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -14,7 +14,7 @@ every tenth pair is held out as both ``val`` and ``test``.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,7 @@ from pix2pix_ilm.data.images import (
     read_image,
 )
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import is_folder, list_folder
+from pix2pix_ilm.files import is_folder, list_folder, list_problems
 
 Direction = Literal["AtoB", "BtoA"]
 SPLIT_NAMES = {
@@ -44,7 +44,6 @@ SIDE_NAMES = (("A", "label"), ("B", "img"))
 LAYOUTS = "train, val and test, A and B, or trainA and trainB"
 UNSPLIT = "."
 HOLD_OUT_EVERY = 10
-LISTED_PROBLEMS = 10
 SPLIT_PATTERN = re.compile(r"(?!/|.*\.\.)(?P<folder>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
@@ -73,7 +72,7 @@ class Pair:
 
 
 def read_halves(path: Path, channels: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right half of a side-by-side image, as A and B."""
+    """Read the left and right half of a side-by-side image, as A and B."""
     both = open_image(path)
     width, height = both.size
     if width % 2:
@@ -83,7 +82,7 @@ def read_halves(path: Path, channels: tuple[int, int]) -> tuple[np.ndarray, np.n
 
 
 def find_pairs(root: Path, split: str) -> list[Pair]:
-    """The pairs of one split, in natural order of their names.
+    """Find the pairs of one split, in natural order of their names.
 
     Args:
         root: folder of the data set, laid out in one of the ways that this module lists.
@@ -103,7 +102,7 @@ def find_pairs(root: Path, split: str) -> list[Pair]:
 
 
 def find_whole_split(root: Path, split: str) -> list[Pair]:
-    """All pairs of a split by name; errors as in ``find_pairs``."""
+    """Find all pairs of a split by name; errors as in ``find_pairs``."""
     if not is_folder(root):
         raise UserError(f"{root}: no such folder; expected a folder of image pairs")
     folders = split_folders(root, split)
@@ -128,18 +127,18 @@ def usual_split(split: str) -> str | None:
 
 
 def list_splits(root: Path) -> list[str]:
-    """Which of train, val and test the folder has."""
+    """List which of train, val and test the folder has."""
     return [split for split in SPLITS if split_folders(root, split)]
 
 
 def validation_split(root: Path) -> str:
-    """The split to look at while training: val, else test, else train itself."""
+    """Return the split to look at while training: val, else test, else train itself."""
     splits = list_splits(root)
     return next((split for split in ("val", "test", "train") if split in splits), "val")
 
 
 def split_folders(root: Path, split: str) -> tuple[Path, ...] | None:
-    """The folder (side by side) or two folders (A, B) of a split; None where there is none.
+    """Return the folder (side by side) or two (A, B) of a split; None where there is none.
 
     Raises:
         UserError: several folders could be meant.
@@ -205,7 +204,7 @@ def pairs_in(folders: tuple[Path, ...]) -> list[Pair]:
     unpaired = [a[name] for name in a if name not in b] + [b[name] for name in b if name not in a]
     if unpaired:
         raise UserError(
-            listing(f"{folders[0]} and {folders[1]}: images without a partner", unpaired)
+            list_problems(f"{folders[0]} and {folders[1]}: images without a partner", unpaired)
         )
     return [Pair(a[name].stem, (a[name], b[name])[: len(folders)]) for name in a]
 
@@ -219,12 +218,12 @@ def no_images(folder: Path, otherwise: str = "") -> UserError:
 
 
 def by_stem(folder: Path) -> dict[str, Path]:
-    """The images of a folder by name without suffix (as NFC), in natural order."""
+    """Return a folder's images by name without suffix (as NFC), in natural order."""
     images = list_images(folder)
     files = {unify(path.stem): path for path in images}
     same = [path for path in images if files[unify(path.stem)] != path]
     if same:
-        raise UserError(listing(f"{folder}: names that differ only in their suffix", same))
+        raise UserError(list_problems(f"{folder}: names that differ only in their suffix", same))
     return files
 
 
@@ -235,12 +234,3 @@ def hold_out(pairs: list[Pair], split: str) -> list[Pair]:
         return held_out
     names = {pair.name for pair in held_out}
     return [pair for pair in pairs if pair.name not in names]
-
-
-def listing(headline: str, problems: Iterable[object]) -> str:
-    """A headline with the number of problems, the first ten, and how many more there are."""
-    problems = [str(problem) for problem in problems]
-    shown = problems[:LISTED_PROBLEMS]
-    if len(problems) > len(shown):
-        shown.append(f"... and {len(problems) - len(shown)} more")
-    return "\n  ".join([f"{headline} ({len(problems)}):", *shown])

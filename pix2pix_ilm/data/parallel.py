@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from rich.progress import track
 
-from pix2pix_ilm.data.pairs import listing
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import list_problems
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,12 +33,12 @@ def all_or_listing(
     results = list(track(attempts, task or "", len(items), transient=True, disable=hidden))
     problems = [result for result in results if isinstance(result, UserError)]
     if problems:
-        raise UserError(listing("these images cannot be used", problems))
+        raise UserError(list_problems("these images cannot be used", problems))
     return [result for result in results if not isinstance(result, UserError)]
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items, from as many threads as decoding can use."""
+    """Return results in the order of the items, from as many threads as decoding can use."""
     pool = ThreadPoolExecutor()
     try:
         yield from pool.map(work, items)

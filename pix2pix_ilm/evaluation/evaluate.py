@@ -23,7 +23,7 @@ from pix2pix_ilm.evaluation.scores import (
     Scorer,
     Scores,
     as_rgb,
-    configuration_label,
+    configuration_title,
     refuse_small,
     table_metrics,
 )
@@ -50,7 +50,7 @@ class Evaluation:
     columns: Sequence[Metric]
     scores: Sequence[Scores]
     summary: Summary
-    labels: Sequence[Image]
+    label_maps: Sequence[Image]
     """Label maps, in the order of ``scores[...].images``; empty where there are none."""
     targets: Sequence[Image]
     """Photos, likewise."""
@@ -106,7 +106,7 @@ def evaluate_checkpoints(
     root = data_folder(data, model_config.image_size)
     pairs = read_split(root, split, model_config)
     results = []
-    for folder, configuration in distinct_labels(configs).items():
+    for folder, configuration in distinct_titles(configs).items():
         scores, images = scorer.checkpoint(folder, pairs)
         results.append((replace(scores, configuration=configuration), images))
     if baselines_from:
@@ -115,7 +115,7 @@ def evaluate_checkpoints(
     return assemble(
         results,
         scorer,
-        labels=list(as_rgb(pairs.label).numpy()),
+        label_maps=list(as_rgb(pairs.label_map).numpy()),
         targets=list(as_rgb(pairs.photo).numpy()),
         protocol={"data": data, "split": split, "image size": model_config.image_size},
     )
@@ -130,7 +130,7 @@ def evaluate_folders(outputs: Path, targets: Path, scorer: Scorer) -> Evaluation
     return assemble(
         [scorer.folders(outputs, targets)],
         scorer,
-        labels=[],
+        label_maps=[],
         targets=[pair.read()[1] for pair in pairs_in((outputs, targets))],
         protocol={"outputs": str(outputs), "targets": str(targets)},
     )
@@ -140,7 +140,7 @@ def assemble(
     results: Sequence[tuple[Scores, list[Image]]],
     scorer: Scorer,
     *,
-    labels: Sequence[Image],
+    label_maps: Sequence[Image],
     targets: Sequence[Image],
     protocol: dict[str, str | int | bool],
 ) -> Evaluation:
@@ -158,7 +158,7 @@ def assemble(
         columns=scorer.columns,
         scores=scores,
         summary=summarize(scores),
-        labels=labels,
+        label_maps=label_maps,
         targets=targets,
         outputs={scored.name: images for scored, images in results},
     )
@@ -177,22 +177,22 @@ def common_config(configs: Mapping[Path, ModelConfig]) -> ModelConfig:
     return expected
 
 
-def distinct_labels(configs: Mapping[Path, ModelConfig]) -> dict[Path, str]:
-    """Return a label of each configuration: equal where only seeds and steps differ.
+def distinct_titles(configs: Mapping[Path, ModelConfig]) -> dict[Path, str]:
+    """Return a title of each configuration: equal where only seeds and steps differ.
 
     Where norms alone do not tell configurations apart, whatever does is added, such as "ngf 32".
     """
-    labels = {folder: configuration_label(one) for folder, one in configs.items()}
+    titles = {folder: configuration_title(one) for folder, one in configs.items()}
     details = {folder: architecture(one) for folder, one in configs.items()}
     distinct = {}
-    for folder, label in labels.items():
-        alike = [details[other] for other in details if labels[other] == label]
+    for folder, title in titles.items():
+        alike = [details[other] for other in details if titles[other] == title]
         telling = [
             f"{name} {value}"
             for name, value in details[folder].items()
             if any(other[name] != value for other in alike)
         ]
-        distinct[folder] = ", ".join([label, *telling])
+        distinct[folder] = ", ".join([title, *telling])
     return distinct
 
 

@@ -48,7 +48,7 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
         "metrics": [
             {
                 "name": metric.name,
-                "label": metric.label,
+                "label": metric.title,
                 "digits": metric.digits,
                 "higherIsBetter": metric.higher_is_better,
             }
@@ -80,7 +80,7 @@ def page_images(evaluation: Evaluation) -> dict[str, list[str] | list[list[str]]
     outputs = [evaluation.outputs[one.name] for one in evaluation.scores]
     with ThreadPoolExecutor() as pool:
         return {
-            "labels": list(pool.map(encode, evaluation.labels)),
+            "labels": list(pool.map(encode, evaluation.label_maps)),
             "photos": list(pool.map(encode, evaluation.targets)),
             "outputs": [list(pool.map(encode, images)) for images in outputs],
         }

@@ -44,7 +44,7 @@ Course = Mapping[int, Sequence[Scores]]
 
 
 def figures(evaluation: Evaluation) -> dict[str, "Figure"]:
-    """File name -> figure: each metric's distribution and, with several steps, its course."""
+    """Return figures by file name: each metric's distribution and, for several steps, course."""
     courses = steps(evaluation.scores)
     drawn = {}
     for metric in evaluation.columns:
@@ -54,7 +54,7 @@ def figures(evaluation: Evaluation) -> dict[str, "Figure"]:
     return drawn
 
 
-def save(figure: "Figure", path: Path) -> None:
+def write_figure(figure: "Figure", path: Path) -> None:
     """Write a PNG, the same bytes for the same figure; errors as in ``write_atomically``."""
     with own_style():
         write_atomically(
@@ -63,7 +63,7 @@ def save(figure: "Figure", path: Path) -> None:
 
 
 def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
-    """A row per configuration: density, one point per image, mean with its interval."""
+    """Draw a row per configuration: density, one point per image, mean with its interval."""
     by_name = {one.name: one for one in evaluation.scores}
     rows = evaluation.summary.rows
     with own_style():
@@ -78,14 +78,14 @@ def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
         axes.grid(axis="x", color=FAINT, linewidth=0.6)
         axes.set_xlabel(f"{axis_label(metric)}   ({better(metric, ('←', '→'))})")
         images = len(evaluation.scores[0].images)
-        titles(axes, metric.label, f"{images} images: density, each image, mean with 95 % interval")
+        titles(axes, metric.title, f"{images} images: density, each image, mean with 95 % interval")
     return figure
 
 
 def draw_row(
     axes: "Axes", row: int, values: Float64[np.ndarray, " n"], mean: Interval, digits: int
 ) -> None:
-    """Density above the line, points below it, the mean on it."""
+    """Draw the density above the line, points below it, the mean on it."""
     color = COLORS[row % len(COLORS)]
     shown = values[np.isfinite(values)]
     if len(shown) > 1 and np.ptp(shown) > 0:
@@ -111,7 +111,7 @@ def draw_row(
 def density(
     values: Float64[np.ndarray, " n"],
 ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
-    """Positions and a kernel density estimate that is 1 at its peak."""
+    """Return positions and a kernel density estimate that is 1 at its peak."""
     from scipy.stats import gaussian_kde
 
     margin = 0.15 * np.ptp(values)
@@ -121,12 +121,12 @@ def density(
 
 
 def spread(count: int) -> Float64[np.ndarray, " n"]:
-    """Evenly scattered numbers in [0, 1) that look random: multiples of the golden ratio."""
+    """Return evenly scattered numbers in [0, 1) that look random: multiples of the golden ratio."""
     return np.arange(count) * ((1 + 5**0.5) / 2) % 1
 
 
 def steps(scores: Sequence[Scores]) -> dict[str, Course]:
-    """The configurations that were scored at several training steps."""
+    """Return the configurations that were scored at several training steps."""
     found: dict[str, dict[int, list[Scores]]] = {}
     for one in scores:
         if one.step is not None:
@@ -135,7 +135,7 @@ def steps(scores: Sequence[Scores]) -> dict[str, Course]:
 
 
 def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
-    """A line per configuration: mean over images, and seeds, with its interval over images."""
+    """Draw a line per configuration: mean over images, and seeds, with its interval over images."""
     with own_style():
         figure, [axes] = new_figure(4.5)
         for i, (name, by_step) in enumerate(courses.items()):
@@ -151,7 +151,7 @@ def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_ylabel(f"{axis_label(metric)}\n({better(metric, ('↓', '↑'))})")
         axes.legend(frameon=False)
-        titles(axes, f"{metric.label} while training", "mean with 95 % interval over images")
+        titles(axes, f"{metric.title} while training", "mean with 95 % interval over images")
     return figure
 
 
@@ -222,7 +222,7 @@ def new_figure(height: float, rows: int = 1) -> tuple["Figure", list["Axes"]]:
 
 @contextmanager
 def own_style() -> Iterator[None]:
-    """Matplotlib's defaults and ours, whatever the user's own settings are."""
+    """Set Matplotlib's defaults and ours, whatever the user's own settings are."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -241,16 +241,16 @@ def titles(axes: "Axes", title: str, explained: str) -> None:
 
 
 def axis_label(metric: Metric) -> str:
-    return metric.label + UNITS.get(metric.name, "")
+    return metric.title + UNITS.get(metric.name, "")
 
 
 def better(metric: Metric, arrows: tuple[str, str]) -> str:
-    """Which way is better, with an arrow along the axis: (toward lower, toward higher)."""
+    """Return the words for better along the axis: (toward lower, toward higher)."""
     higher = metric.higher_is_better
     return f"{arrows[higher]} {'higher' if higher else 'lower'} is better"
 
 
 def wrapped(name: str) -> str:
-    """A name over several lines; dollars would start a formula, what is no Unicode has no glyph."""
+    """Wrap a name; dollars would start a formula, and what is no Unicode has no glyph."""
     drawable = name.encode("utf-8", "replace").decode("utf-8")
     return "\n".join(wrap(drawable, NAME_WIDTH)).replace("$", r"\$")

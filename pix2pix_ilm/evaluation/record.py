@@ -36,7 +36,7 @@ def record_metrics(evaluation: Evaluation) -> None:
 
 
 def read_metrics(folder: Path, step: int | None) -> RecordedMetrics | None:
-    """A checkpoint's metrics; None if there are none, or of other weights than it holds now."""
+    """Read a checkpoint's metrics; None if there are none, or of other weights than it has now."""
     try:
         record = read_json(folder / METRICS_FILE, RecordedMetrics)
     except UserError:

@@ -60,7 +60,7 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
         encoded = text.encode("utf-8", "backslashreplace")  # file names may be no UTF-8
         write_atomically(out / name, lambda file, encoded=encoded: file.write(encoded))
     for name, figure in plots.figures(evaluation).items():
-        plots.save(figure, out / "plots" / f"{name}.png")
+        plots.write_figure(figure, out / "plots" / f"{name}.png")
 
 
 def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
@@ -112,8 +112,10 @@ def scores_json(evaluation: Evaluation) -> str:
         "protocol": evaluation.protocol,
         "metrics": [
             {
-                name: getattr(metric, name)
-                for name in ("name", "label", "higher_is_better", "digits")
+                "name": metric.name,
+                "label": metric.title,
+                "higher_is_better": metric.higher_is_better,
+                "digits": metric.digits,
             }
             for metric in evaluation.columns
         ],

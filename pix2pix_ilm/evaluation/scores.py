@@ -21,7 +21,7 @@ from pix2pix_ilm.models.generator import UNetGenerator
 
 CPU = torch.device("cpu")
 
-NORM_LABELS = {"none": "no norm", "bn": "BN", "in": "IN", "gn": "GN", "ln": "LN"}
+NORM_TITLES = {"none": "no norm", "bn": "BN", "in": "IN", "gn": "GN", "ln": "LN"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Metric:
     """A metric as tables and plots name it."""
 
     name: str
-    label: str
+    title: str
     higher_is_better: bool
     digits: int
     measure: Callable[[Tensor, Tensor], Tensor]
@@ -51,10 +51,10 @@ def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
     smallest = {"lpips": {"smallest": metrics.LPIPS_SMALLEST}}
     return [
         Metric(
-            name=name, label=label, higher_is_better=higher, digits=digits, measure=measure,
+            name=name, title=title, higher_is_better=higher, digits=digits, measure=measure,
             **smallest.get(name, {}),
         )
-        for name, label, higher, digits, measure in columns
+        for name, title, higher, digits, measure in columns
     ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def refuse_small(columns: Sequence[Metric], where: Path, height: int, width: int
     neediest = max(columns, key=lambda metric: metric.smallest)
     if min(height, width) < neediest.smallest:
         raise UserError(
-            f"{where}: {neediest.label} needs images of at least {neediest.smallest}x"
+            f"{where}: {neediest.title} needs images of at least {neediest.smallest}x"
             f"{neediest.smallest} pixels, found {width}x{height}"
         )
 
@@ -103,21 +103,21 @@ class Sampling:
     """Seed of the dropout masks."""
 
 
-def configuration_label(model_config: ModelConfig) -> str:
+def configuration_title(model_config: ModelConfig) -> str:
     """Return generator and discriminator norms as the ILM paper's Table 6 names them."""
     norms = (model_config.generator.norm, model_config.discriminator_norm)
-    return " / ".join(norm_label(norm) for norm in norms if norm is not None)
+    return " / ".join(norm_title(norm) for norm in norms if norm is not None)
 
 
-def norm_label(name: str) -> str:
+def norm_title(name: str) -> str:
     """Return ILM+IN for ilm-in, and so on."""
     ilm, short = name.startswith("ilm-"), name.removeprefix("ilm-")
-    return f"ILM+{NORM_LABELS[short]}" if ilm else NORM_LABELS[short]
+    return f"ILM+{NORM_TITLES[short]}" if ilm else NORM_TITLES[short]
 
 
-def translate(
+def translate_batches(
     generator: UNetGenerator,
-    labels: UInt8[Tensor, "n h w c"],
+    label_maps: UInt8[Tensor, "n h w c"],
     sampling: Sampling,
     device: torch.device,
     batch_size: int,
@@ -125,8 +125,8 @@ def translate(
     """Yield photos of consecutive batches; the same whatever the batch size or the processes."""
     generator = generator.to(device)
     samples = range(sampling.samples) if sampling.dropout else [None]
-    for start in range(0, len(labels), batch_size):  # of nothing, ``split`` makes one batch
-        batch = labels[start : start + batch_size]
+    for start in range(0, len(label_maps), batch_size):  # of nothing, ``split`` makes one batch
+        batch = label_maps[start : start + batch_size]
         photos = [generate(generator, batch, sample=s, seed=sampling.seed) for s in samples]
         yield torch.stack([as_rgb(images) for images in photos])
 
@@ -190,12 +190,14 @@ class Scorer:
         """
         generator, model_config = load_generator(folder)
         mine = process_shard(len(pairs))
-        labels = pairs.label[mine]
-        outputs = translate(generator, labels, self.sampling, self.device, self.batch_size)
+        label_maps = pairs.label_map[mine]
+        outputs = translate_batches(
+            generator, label_maps, self.sampling, self.device, self.batch_size
+        )
         scored = self.against(outputs, pairs, mine)
         scores = Scores(
             name=str(folder),
-            configuration=configuration_label(model_config),
+            configuration=configuration_title(model_config),
             images=pairs.names,
             values=self.by_metric(scored),
             diversity=() if scored.diversity is None else tuple(scored.diversity.tolist()),
@@ -209,7 +211,7 @@ class Scorer:
     ) -> tuple[Scores, list[Image]]:
         """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
         mine = process_shard(len(pairs))
-        batches = in_batches(as_rgb(pairs.label[mine]), self.batch_size)
+        batches = in_batches(as_rgb(pairs.label_map[mine]), self.batch_size)
         scored = self.against((predict(batch)[None] for batch in batches), pairs, mine)
         scores = Scores(
             name=name,

@@ -199,7 +199,7 @@ def to_terminal(table: Table, width: int) -> "rich.table.Table":
         if left < 0 and shown:
             break
         shown = column
-    missing = [metric.label for metric in table.metrics[shown:]]
+    missing = [metric.title for metric in table.metrics[shown:]]
     legend = [*table.legend, *([f"too narrow for: {', '.join(missing)}"] if missing else [])]
     written = rich.table.Table(
         box=SIMPLE,
@@ -219,7 +219,7 @@ def to_terminal(table: Table, width: int) -> "rich.table.Table":
 
 def terminal_heading(metric: Metric) -> str:
     """Write RMSE (RGB) on two lines, with the direction that is better."""
-    name, _, detail = metric.label.partition(" (")
+    name, _, detail = metric.title.partition(" (")
     return f"{name} {arrow(metric)}" + (f"\n({detail}" if detail else "")
 
 
@@ -241,7 +241,7 @@ def to_markdown(table: Table) -> str:
         lines = (formats.get(line.role, "%s") % escape_markdown(line.text) for line in cell)
         return "<br>".join(lines) if any(line.text for line in cell) else ""
 
-    head = [table.title, *(escape_markdown(f"{m.label} {arrow(m)}") for m in table.metrics)]
+    head = [table.title, *(escape_markdown(f"{m.title} {arrow(m)}") for m in table.metrics)]
     rule = ["---", *(":-:" for _ in table.metrics)]
     rows = [head, rule, *([join(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
@@ -254,7 +254,7 @@ def escape_markdown(text: str) -> str:
 
 def to_latex(table: Table) -> str:
     """Write as a LaTeX tabular; needs the package booktabs."""
-    head = [table.title, *(f"{metric.label} {arrow(metric)}" for metric in table.metrics)]
+    head = [table.title, *(f"{metric.title} {arrow(metric)}" for metric in table.metrics)]
     rows = [line for row in table.rows for line in (r"\addlinespace", *latex_lines(row))][1:]
     return "\n".join(
         [
@@ -290,6 +290,6 @@ def to_csv(table: Table) -> str:
     """Write the cells' lines, separated by spaces."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([table.title, *(metric.label for metric in table.metrics)])
+    writer.writerow([table.title, *(metric.title for metric in table.metrics)])
     writer.writerows([" ".join(line.text for line in cell) for cell in row] for row in table.rows)
     return file.getvalue()

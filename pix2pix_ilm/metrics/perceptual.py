@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pix2pix_ilm.data.images import to_unit
+from pix2pix_ilm.data.images import to_model_range
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.metrics.image import Images, PerImage, check_images
 
@@ -45,7 +45,9 @@ def lpips(images: Images, targets: Images, net: LpipsNet = "alex") -> PerImage:
     network = lpips_network(net, images.device)
     chunks = zip(images.split(LPIPS_CHUNK), targets.split(LPIPS_CHUNK), strict=True)
     with torch.no_grad():
-        return torch.cat([network(to_unit(x), to_unit(y)).flatten() for x, y in chunks])
+        return torch.cat(
+            [network(to_model_range(x), to_model_range(y)).flatten() for x, y in chunks]
+        )
 
 
 @cache

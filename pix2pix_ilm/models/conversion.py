@@ -99,7 +99,7 @@ def convert_norms(
         layer: ilm_version(layer, nearest_tensor(module, names[0]), build)
         for layer, names in layers.items()
     }
-    changed = tuple(describe(names, layer, versions[layer]) for layer, names in layers.items())
+    changed = tuple(changed_layer(names, layer, versions[layer]) for layer, names in layers.items())
     conversion = Conversion(changed, left, count_weights(module))
     for layer, names in layers.items():
         for name in filter(None, names):
@@ -115,7 +115,7 @@ def choose(
     batch_norm: bool,
     example: Any,  # noqa: ANN401
 ) -> tuple[Layers, tuple[LeftLayer, ...]]:
-    """The layers to convert, with their names, and those to leave, with the reasons."""
+    """Choose the layers to convert, with their names, and those to leave, with the reasons."""
     norms = named_norms(module)
     reasons = reasons_to_leave(norms, select)
     layers = {layer: names for layer, names in norms.items() if layer not in reasons}
@@ -129,7 +129,7 @@ def choose(
 
 
 def named_norms(module: nn.Module) -> dict[nn.Module, list[str]]:
-    """Every normalization layer, also of kinds that are not converted, with all its names."""
+    """Return every normalization layer, also of kinds that are not converted, with all names."""
     norms: dict[nn.Module, list[str]] = defaultdict(list)
     for name, layer in module.named_modules(remove_duplicate=False):
         if isinstance(layer, REPORTED):
@@ -138,7 +138,7 @@ def named_norms(module: nn.Module) -> dict[nn.Module, list[str]]:
 
 
 def reasons_to_leave(norms: Layers, select: Select | None) -> dict[nn.Module, str]:
-    """The layers whose type or name excludes them."""
+    """Return the layers whose type or name excludes them, with the reason."""
     reasons: dict[nn.Module, str] = {}
     for layer, names in norms.items():
         if type(layer) not in CONVERTIBLE:
@@ -156,7 +156,7 @@ def is_selected(name: str, layer: nn.Module, select: Select | None) -> bool:
 
 
 def reasons_in_trial(module: nn.Module, layers: Layers, example: Any) -> dict[nn.Module, str]:  # noqa: ANN401
-    """The layers that a trial run shows to be no place for ILM Norm."""
+    """Return the layers that a trial run shows to be no place for ILM Norm, with the reason."""
     reasons: dict[nn.Module, str] = {}
     for layer, shapes in shapes_seen(module, layers, example).items():
         allowed = (3, 4) if isinstance(layer, nn.InstanceNorm2d) else (4,)
@@ -173,7 +173,7 @@ def shapes_seen(
     layers: Layers,
     example: Any,  # noqa: ANN401
 ) -> dict[nn.Module, set[torch.Size]]:
-    """Shapes of the inputs of each layer that an example reaches, from a run of a copy."""
+    """Return the shapes of each layer's inputs that an example reaches, from a run of a copy."""
     seen: dict[nn.Module, set[torch.Size]] = defaultdict(set)
 
     def record(
@@ -235,7 +235,7 @@ def check_key_groups(layers: Layers, key_group_size: int) -> None:
 
 
 def ilm_version(layer: nn.Module, like: Tensor, build: Callable[..., ILMNorm2d]) -> ILMNorm2d:
-    """An ILM Norm with the layer's statistics and parameters, on the device of ``like``."""
+    """Make an ILM Norm with the layer's statistics and parameters, on the device of ``like``."""
     num_channels, num_groups = grouping(layer)
     limits: dict[int, Standardization] = {1: "layer", num_channels: "instance"}
     with torch.device(like.device):
@@ -249,7 +249,7 @@ def ilm_version(layer: nn.Module, like: Tensor, build: Callable[..., ILMNorm2d])
 
 
 def grouping(layer: nn.Module) -> tuple[int, int]:
-    """Channels, and how many groups of them share statistics."""
+    """Return the channels, and how many groups of them share statistics."""
     if isinstance(layer, nn.GroupNorm):
         return layer.num_channels, layer.num_groups
     if isinstance(layer, LayerNorm2d):
@@ -259,7 +259,7 @@ def grouping(layer: nn.Module) -> tuple[int, int]:
 
 
 def nearest_tensor(module: nn.Module, name: str) -> Tensor:
-    """A weight of the layer, or else of the closest module around it: whose device it shares."""
+    """Return a weight of the layer, or of the closest module around it, whose device it shares."""
     around = module.get_submodule(name)
     for tensor in chain(around.parameters(), around.buffers()):
         if tensor.is_floating_point():
@@ -267,7 +267,7 @@ def nearest_tensor(module: nn.Module, name: str) -> Tensor:
     return nearest_tensor(module, name.rpartition(".")[0]) if name else torch.empty(0)
 
 
-def describe(names: Sequence[str], layer: nn.Module, ilm: ILMNorm2d) -> ChangedLayer:
+def changed_layer(names: Sequence[str], layer: nn.Module, ilm: ILMNorm2d) -> ChangedLayer:
     added = count_weights(ilm) - count_weights(layer)
     return ChangedLayer((*names,), kind(layer), ilm.standardization, ilm.num_channels, added)
 

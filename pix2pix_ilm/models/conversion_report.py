@@ -41,12 +41,12 @@ class Conversion:
 
     @property
     def weights_added(self) -> int:
-        """Number of weights that the module did not have before."""
+        """Count the weights that the module did not have before."""
         return sum(layer.weights_added for layer in self.changed)
 
     @property
     def percent(self) -> float:
-        """Weights added, in percent of those before."""
+        """Return the weights added, in percent of those before."""
         return 100 * self.weights_added / self.weights_before if self.weights_before else math.inf
 
     def __str__(self) -> str:

@@ -37,12 +37,12 @@ class DiscriminatorConfig:
 
     @property
     def widths(self) -> list[int]:
-        """Channels after each hidden convolution."""
+        """Return the channels after each hidden convolution."""
         return [self.ndf * min(2**level, 8) for level in range(max(self.n_layers, 1) + 1)]
 
     @property
     def smallest_image(self) -> int:
-        """The smallest square image that still gets a logit."""
+        """Return the side of the smallest square image that still gets a logit, in pixels."""
         return 3 * 2**self.n_layers if self.n_layers else 1
 
 
@@ -78,6 +78,6 @@ class PatchDiscriminator(nn.Module):
         self.apply(init_weights)
 
     def forward(
-        self, label: Float[Tensor, "b c1 h w"], photo: Float[Tensor, "b c2 h w"]
+        self, label_map: Float[Tensor, "b c1 h w"], photo: Float[Tensor, "b c2 h w"]
     ) -> Float[Tensor, "b 1 h2 w2"]:
-        return self.layers(torch.cat([label, photo], dim=1))
+        return self.layers(torch.cat([label_map, photo], dim=1))

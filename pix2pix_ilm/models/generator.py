@@ -56,26 +56,26 @@ class GeneratorConfig:
 
     @property
     def num_downs(self) -> int:
-        """Halvings of the image; 8 (256x256 to 1x1) where depth is unset."""
+        """Count the halvings of the image; 8 (256x256 to 1x1) where depth is unset."""
         return 8 if self.depth is None else self.depth
 
     @property
     def widths(self) -> list[int]:
-        """Channels after each encoder block."""
+        """Return the channels after each encoder block."""
         return [self.ngf * min(2**level, 8) for level in range(self.num_downs)]
 
     @property
     def size_multiple(self) -> int:
-        """Height and width of an input must be multiples of this."""
+        """Return the number that height and width of an input must be multiples of."""
         return 2**self.num_downs
 
     @property
     def has_bias(self) -> bool:
-        """Whether convolutions inside have a bias: not with BatchNorm, as in the reference."""
+        """Return True if inner convolutions have a bias: not with BatchNorm, as in the reference."""
         return self.norm != "bn"
 
     def drops(self, block: int) -> bool:
-        """Whether decoder block 0, 1, ... (the innermost is 0) ends in dropout."""
+        """Return True if decoder block 0, 1, ... (the innermost is 0) ends in dropout."""
         if self.dropout_placement == "original":
             return block < min(3, self.num_downs - 1)
         return 1 <= block <= self.num_downs - 5
@@ -124,8 +124,8 @@ class UNetGenerator(nn.Module):
     def _norm(self, width: int) -> nn.Module:
         return make_norm(self.config.norm, width, self.config.norm_options)
 
-    def forward(self, label: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
-        skips, x = [], label
+    def forward(self, label_map: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
+        skips, x = [], label_map
         for down in self.encoder:
             x = down(x)
             skips.append(x)

@@ -275,7 +275,7 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
 
 
 def group_count(standardization: Standardization, num_channels: int, num_groups: int) -> int:
-    """How many groups of channels share statistics; ValueError where they do not come out even."""
+    """Count the groups of channels that share statistics; ValueError where they are uneven."""
     if standardization == "group":
         check_divides("num_groups", num_groups, num_channels)
         return num_groups

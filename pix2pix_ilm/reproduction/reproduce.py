@@ -7,7 +7,7 @@ import numpy as np
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
-from pix2pix_ilm.data.images import to_unit
+from pix2pix_ilm.data.images import to_model_range
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import (
@@ -18,7 +18,7 @@ from pix2pix_ilm.evaluation.evaluate import (
 )
 from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
-from pix2pix_ilm.evaluation.scores import Sampling, norm_label
+from pix2pix_ilm.evaluation.scores import Sampling, norm_title
 from pix2pix_ilm.files import write_json
 from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
@@ -73,17 +73,17 @@ def reproduce(config: TrainConfig, folder: Path, seeds: int, say: Say) -> Evalua
 
 
 def report(evaluation: Evaluation, study: Study, folder: Path, seeds: int) -> None:
-    """Tables, gallery and distributions; losses; what the ILM layers do."""
+    """Write tables, gallery and distributions; losses; what the ILM layers do."""
     out = folder / REPORT
     write_report(evaluation, out)
     folders = {
-        " / ".join(map(norm_label, norms)): [
+        " / ".join(map(norm_title, norms)): [
             folder / study.training(folder, *norms, seed).run_name for seed in range(seeds)
         ]
         for norms in CONFIGURATIONS
     }
     logged = {name: [losses_of(run) for run in runs] for name, runs in folders.items()}
-    plots.save(plots.losses(logged), out / "plots" / "losses.png")
+    plots.write_figure(plots.losses(logged), out / "plots" / "losses.png")
     write_norm_statistics(folders, str(evaluation.protocol["split"]), study.config.data, out)
 
 
@@ -111,9 +111,9 @@ def write_norm_statistics(folders: dict[str, list[Path]], split: str, data: str,
         generator, config = load_generator(first)
         pairs = read_split(data_folder(data, config.image_size), split, config)
         with flushed_denormals():
-            found[name] = layer_statistics(generator, map(to_unit, pairs.label.split(1)))
+            found[name] = layer_statistics(generator, map(to_model_range, pairs.label_map.split(1)))
         if found[name]:
             file = f"norm-statistics-{config.generator.norm}-{config.discriminator_norm}.png"
             title = f"ILM layers of the generator, {name}, {len(pairs)} images"
-            plots.save(plots.rescaling(found[name], title), out / "plots" / file)
+            plots.write_figure(plots.rescaling(found[name], title), out / "plots" / file)
     write_json(out / "norm-statistics.json", NormStatistics(configurations=found))

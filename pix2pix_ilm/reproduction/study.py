@@ -38,7 +38,7 @@ class Study:
     config: TrainConfig
 
     def trainings(self, folder: Path, seeds: int) -> list[TrainConfig]:
-        """Every configuration with the first seed, then with the next one, and so on."""
+        """Return every configuration with the first seed, then with the next one, and so on."""
         return [
             self.training(folder, generator, discriminator, seed)
             for seed in range(seeds)
@@ -81,7 +81,7 @@ def open_study(config: TrainConfig, folder: Path) -> Study:
 
 
 def differences(before: dict, now: dict, prefix: str = "") -> Iterator[str]:
-    """Settings that differ, such as "generator.ngf 32 instead of 64": the study's, then the new."""
+    """Tell settings that differ, as "generator.ngf 32 instead of 64": the study's, then the new."""
     for name, value in before.items():
         if isinstance(value, dict):
             yield from differences(value, now[name], f"{prefix}{name}.")
@@ -106,7 +106,7 @@ class Progress:
 
 
 def progress(config: TrainConfig) -> Progress:
-    """How far a training of the study is, from its folder."""
+    """Read from its folder how far a training of the study is."""
     folder = config.checkpoints / config.run_name
     if not (folder / run_folder.RUN).exists():
         return Progress()
@@ -121,13 +121,13 @@ def progress(config: TrainConfig) -> Progress:
 
 
 def seconds_per_step(folder: Path, batch_size: int) -> float | None:
-    """Median time of a step, of those that were logged; None if there are none."""
+    """Return the median time of a logged step in seconds; None if there is none."""
     speeds = [row.images_per_s for _, row in read_losses(folder / run_folder.METRICS)]
     return batch_size / statistics.median(speeds) if speeds else None
 
 
 def time_left(all_progress: Sequence[Progress]) -> str:
-    """How long the rest takes, one training after the other; trainings not begun are like others.
+    """Tell how long the rest takes, one after the other; trainings not begun are like others.
 
     "unknown" before the first training has logged anything.
     """

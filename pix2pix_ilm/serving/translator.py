@@ -60,7 +60,7 @@ class Translator:
 
     def __call__(
         self,
-        labels: Sequence[UInt8[np.ndarray, "_ _ c1"]],
+        label_maps: Sequence[UInt8[np.ndarray, "_ _ c1"]],
         batch_size: int = 1,
         *,
         sample: int | None = None,
@@ -68,7 +68,7 @@ class Translator:
         """Translate label maps of any sizes into photos of the same sizes.
 
         Args:
-            labels: uint8 images of shape (height, width, channels).
+            label_maps: uint8 images of shape (height, width, channels).
             batch_size: neighbors of one size are translated together, at most so many at once.
             sample: unset, dropout is off and a label map has one photo; else it is on, as in the
                 original pix2pix, and every number (0, 1, ...) gives another variation.
@@ -78,39 +78,39 @@ class Translator:
         """
         return [
             photo
-            for batch in batches(labels, batch_size)
+            for batch in batches(label_maps, batch_size)
             for photo in self._translate(batch, sample)
         ]
 
     def _translate(
-        self, labels: Sequence[UInt8[np.ndarray, "h w c1"]], sample: int | None
+        self, label_maps: Sequence[UInt8[np.ndarray, "h w c1"]], sample: int | None
     ) -> UInt8[np.ndarray, "b h w c2"]:
-        for label in labels:
-            self._check(label)
-        photos = generate(self.generator, torch.from_numpy(np.stack(labels)), sample=sample)
+        for label_map in label_maps:
+            self._check(label_map)
+        photos = generate(self.generator, torch.from_numpy(np.stack(label_maps)), sample=sample)
         return photos.cpu().numpy()
 
-    def _check(self, label: np.ndarray) -> None:
+    def _check(self, label_map: np.ndarray) -> None:
         channels = self.config.generator.in_channels
-        if label.ndim != 3 or label.shape[2] != channels or label.dtype != np.uint8:
+        if label_map.ndim != 3 or label_map.shape[2] != channels or label_map.dtype != np.uint8:
             raise UserError(
                 f"expected a (height, width, {channels}) uint8 image, "
-                f"found {label.shape} {label.dtype}"
+                f"found {label_map.shape} {label_map.dtype}"
             )
-        if not 1 <= min(label.shape[:2]) <= max(label.shape[:2]) <= LARGEST_SIDE:
+        if not 1 <= min(label_map.shape[:2]) <= max(label_map.shape[:2]) <= LARGEST_SIDE:
             raise UserError(
                 f"expected sides of 1 to {LARGEST_SIDE} pixels, "
-                f"found {label.shape[1]}x{label.shape[0]}; resize the image first"
+                f"found {label_map.shape[1]}x{label_map.shape[0]}; resize the image first"
             )
 
 
-def batches(labels: Sequence[np.ndarray], batch_size: int) -> Iterator[list[np.ndarray]]:
-    """Neighboring images of equal shape, at most ``batch_size`` together."""
+def batches(label_maps: Sequence[np.ndarray], batch_size: int) -> Iterator[list[np.ndarray]]:
+    """Yield neighboring images of equal shape, at most ``batch_size`` together."""
     batch: list[np.ndarray] = []
-    for label in labels:
-        if batch and (len(batch) == batch_size or batch[0].shape != label.shape):
+    for label_map in label_maps:
+        if batch and (len(batch) == batch_size or batch[0].shape != label_map.shape):
             yield batch
             batch = []
-        batch.append(label)
+        batch.append(label_map)
     if batch:
         yield batch

@@ -133,7 +133,7 @@ class TrainConfig:
 
     @property
     def stored_size(self) -> int:
-        """Height and width of the stored images, from which crops are cut."""
+        """Return height and width of the stored images, from which crops are cut."""
         return self.load_size or round(self.image_size * 286 / 256)
 
     @property
@@ -144,12 +144,12 @@ class TrainConfig:
 
     @property
     def sized_generator(self) -> GeneratorConfig:
-        """The generator's configuration with its depth fixed by the image size."""
+        """Return the generator's configuration with its depth fixed by the image size."""
         depth = self.generator.depth or self.image_size.bit_length() - 1
         return replace(self.generator, depth=depth)
 
     def learning_rate(self, epoch: int) -> float:
-        """Learning rate in epoch 0, 1, ...: constant, then linear toward 0."""
+        """Return the learning rate in epoch 0, 1, ...: constant, then linear toward 0."""
         decay_epochs = self.epochs // 2 if self.decay_epochs is None else self.decay_epochs
         decayed = max(0, epoch + 1 - (self.epochs - decay_epochs))
         return self.lr * (1 - decayed / (decay_epochs + 1))

@@ -214,7 +214,7 @@ class TrainingRun:
     def save(self, done: int) -> None:
         """Write the state of all networks, in the main process."""
         if self.accelerator.is_main_process:
-            run_folder.save(self.folder, self.saved_networks, done, self.config)
+            run_folder.save_run(self.folder, self.saved_networks, done, self.config)
         self.last_save = done
 
     def keep_generator(self, done: int) -> None:

@@ -16,7 +16,7 @@ GanLoss = Literal["bce", "least-squares", "hinge"]
 def discriminator_loss(
     real: Float[Tensor, "b 1 h w"], fake: Float[Tensor, "b 1 h w"], kind: GanLoss
 ) -> Float[Tensor, ""]:
-    """Half the sum of both errors: logits of real pairs should be high, of fake ones low.
+    """Return half the sum of both errors: real pairs should have high logits, fake ones low.
 
     The half slows the discriminator down against the generator, as in pix2pix.
     """
@@ -26,14 +26,14 @@ def discriminator_loss(
 
 
 def adversarial_loss(fake: Float[Tensor, "b 1 h w"], kind: GanLoss) -> Float[Tensor, ""]:
-    """How far the discriminator is from taking the generator's photos for real ones."""
+    """Return how far the discriminator is from taking the generator's photos for real ones."""
     return -fake.mean() if kind == "hinge" else distance(fake, 1.0, kind)
 
 
 def distance(
     logits: Float[Tensor, "b 1 h w"], target: float, kind: Literal["bce", "least-squares"]
 ) -> Float[Tensor, ""]:
-    """Mean error of the logits against one target, 0 (fake) or 1 (real)."""
+    """Return the mean error of the logits against one target, 0 (fake) or 1 (real)."""
     targets = logits.new_full((), target).expand_as(logits)
     if kind == "bce":
         return F.binary_cross_entropy_with_logits(logits, targets)
@@ -41,5 +41,5 @@ def distance(
 
 
 def l1_loss(output: Float[Tensor, "b c h w"], photo: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """Mean absolute difference of images in [-1, 1]: 0 to 2."""
+    """Return the mean absolute difference of images in [-1, 1]: 0 to 2."""
     return F.l1_loss(output, photo)

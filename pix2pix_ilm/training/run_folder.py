@@ -168,13 +168,13 @@ def current_versions() -> dict[str, str]:
 
 
 def open_run(folder: Path) -> RunRecord:
-    """The record of an existing run; UserError if the folder is none."""
+    """Read the record of an existing run; UserError if the folder is none."""
     if not (folder / RUN).is_file():
         raise UserError(f"{folder}: not a training run (no {RUN} in it)")
     return read_json(folder / RUN, RunRecord)
 
 
-def save(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
+def save_run(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
     """Write all that resuming needs in one file, and the generator for everybody else.
 
     Raises:

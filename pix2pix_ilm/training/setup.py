@@ -164,7 +164,7 @@ def make_step(
         crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             networks,
-            crops.gather(pairs.label),
+            crops.gather(pairs.label_map),
             crops.gather(pairs.photo),
             gan_loss=config.gan_loss,
             l1_weight=config.l1_weight,

@@ -30,7 +30,7 @@ class Networks:
 
     @property
     def frozen_discriminator(self) -> nn.Module:
-        """The discriminator, to pass gradients through while its weights need none.
+        """Return the discriminator, to pass gradients through while its weights need none.
 
         Without DDP: that would wait for gradients which never come.
         """
@@ -57,7 +57,7 @@ class Networks:
 
 def train_step(
     networks: Networks,
-    label: Float[Tensor, "b c1 h w"],
+    label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
     *,
     gan_loss: GanLoss,
@@ -65,22 +65,22 @@ def train_step(
     backward: Backward = torch.Tensor.backward,
 ) -> Float[Tensor, "3"]:
     """Update both networks on one batch of images in [-1, 1]; return the ``LOSS_NAMES``."""
-    output = networks.generator(label)
-    discriminator = discriminator_step(networks, label, photo, output, gan_loss, backward)
-    generator = generator_step(networks, label, photo, output, gan_loss, l1_weight, backward)
+    output = networks.generator(label_map)
+    discriminator = discriminator_step(networks, label_map, photo, output, gan_loss, backward)
+    generator = generator_step(networks, label_map, photo, output, gan_loss, l1_weight, backward)
     return torch.stack((discriminator, *generator))
 
 
 def discriminator_step(
     networks: Networks,
-    label: Float[Tensor, "b c1 h w"],
+    label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
     output: Float[Tensor, "b c2 h w"],
     gan_loss: GanLoss,
     backward: Backward,
 ) -> Float[Tensor, ""]:
     """Teach the discriminator to tell the photo from the generator's output."""
-    real, fake = judge_both(networks.discriminator, label, photo, output.detach())
+    real, fake = judge_both(networks.discriminator, label_map, photo, output.detach())
     loss = discriminator_loss(real, fake, gan_loss)
 
     networks.discriminator_optimizer.zero_grad()
@@ -91,21 +91,21 @@ def discriminator_step(
 
 def judge_both(
     discriminator: nn.Module,
-    label: Float[Tensor, "b c1 h w"],
+    label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
     output: Float[Tensor, "b c2 h w"],
 ) -> tuple[Float[Tensor, "b 1 h2 w2"], Float[Tensor, "b 1 h2 w2"]]:
     """Return logits of the real and the fake pairs: of one batch, unless BatchNorm mixes them."""
     if any(isinstance(module, nn.BatchNorm2d) for module in discriminator.modules()):
-        return discriminator(label, photo), discriminator(label, output)
-    logits = discriminator(torch.cat([label, label]), torch.cat([photo, output]))
+        return discriminator(label_map, photo), discriminator(label_map, output)
+    logits = discriminator(torch.cat([label_map, label_map]), torch.cat([photo, output]))
     real, fake = logits.chunk(2)
     return real, fake
 
 
 def generator_step(
     networks: Networks,
-    label: Float[Tensor, "b c1 h w"],
+    label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
     output: Float[Tensor, "b c2 h w"],
     gan_loss: GanLoss,
@@ -115,7 +115,7 @@ def generator_step(
     """Teach the generator to pass for the photo and to be close to it."""
     discriminator = networks.frozen_discriminator.requires_grad_(False)
     try:
-        adversarial = adversarial_loss(discriminator(label, output), gan_loss)
+        adversarial = adversarial_loss(discriminator(label_map, output), gan_loss)
         l1 = l1_loss(output, photo)
 
         networks.generator_optimizer.zero_grad()

@@ -10,7 +10,7 @@ from pix2pix_ilm.checkpoints import MODEL_CONFIG, WEIGHTS, ModelConfig, read_mod
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import RecordedMetrics, read_metrics
-from pix2pix_ilm.evaluation.scores import configuration_label
+from pix2pix_ilm.evaluation.scores import configuration_title
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.error_handlers import shorten
 
@@ -31,7 +31,7 @@ class Model:
     @property
     def title(self) -> str:
         """Return name, norms (generator / discriminator) and metrics in one line."""
-        parts = [f"{self.name}: {configuration_label(self.config)}"]
+        parts = [f"{self.name}: {configuration_title(self.config)}"]
         metrics = self.record.metrics if self.record else {}
         parts += [
             shown.format(metrics[name].mean)

@@ -45,11 +45,11 @@ def test_every_window_is_one_crop_perhaps_mirrored(seed, index, size, margin, fl
 
 
 def test_label_and_photo_get_the_same_window():
-    label = coordinates(6, 12)
-    photo = 255 - label
+    label_map = coordinates(6, 12)
+    photo = 255 - label_map
     indices = indices_of(0, [3, 1, 4, 1, 5], 12, 8, flip=True)
-    assert (indices.gather(label) + indices.gather(photo)).abs().max() < 1e-6
-    assert torch.equal(indices.gather(label[..., 1:2]), indices.gather(label)[:, 1:2])
+    assert (indices.gather(label_map) + indices.gather(photo)).abs().max() < 1e-6
+    assert torch.equal(indices.gather(label_map[..., 1:2]), indices.gather(label_map)[:, 1:2])
 
 
 @pytest.mark.parametrize("flip", [True, False])

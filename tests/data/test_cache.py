@@ -81,9 +81,9 @@ def error_of(work, *args, **kwargs):
 def test_loaded_images_are_the_decoded_and_resized_ones(root, store, noise):
     images = load(root, store)
     a, b = expected_halves(noise)
-    np.testing.assert_array_equal(images.label.numpy(), a)
+    np.testing.assert_array_equal(images.label_map.numpy(), a)
     np.testing.assert_array_equal(images.photo.numpy(), b)
-    assert images.label.dtype == torch.uint8
+    assert images.label_map.dtype == torch.uint8
     assert images.names == ("0", "1", "2")
     assert len(images) == COUNT
 
@@ -91,8 +91,8 @@ def test_loaded_images_are_the_decoded_and_resized_ones(root, store, noise):
 def test_both_directions_share_one_entry_with_the_sides_exchanged(root, store, decodings):
     forward = load(root, store, direction="AtoB")
     backward = load(root, store, direction="BtoA")
-    assert torch.equal(forward.label, backward.photo)
-    assert torch.equal(forward.photo, backward.label)
+    assert torch.equal(forward.label_map, backward.photo)
+    assert torch.equal(forward.photo, backward.label_map)
     assert len(entries(store)) == 1
     assert len(decodings) == COUNT
 
@@ -100,14 +100,14 @@ def test_both_directions_share_one_entry_with_the_sides_exchanged(root, store, d
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
 def test_channels_belong_to_label_and_photo_in_either_direction(root, store, direction):
     images = load(root, store, direction=direction, label_channels=1)
-    assert images.label.shape == (COUNT, SIZE, SIZE, 1)
+    assert images.label_map.shape == (COUNT, SIZE, SIZE, 1)
     assert images.photo.shape == (COUNT, SIZE, SIZE, 3)
 
 
 def test_a_second_loading_decodes_nothing(root, store, decodings):
     first, second = load(root, store), load(root, store)
     assert sorted(decodings) == ["0", "1", "2"]
-    assert torch.equal(first.label, second.label)
+    assert torch.equal(first.label_map, second.label_map)
     assert first.digest == second.digest
 
 
@@ -152,7 +152,7 @@ def test_changed_files_make_another_entry(root, store, noise, save, change):
     assert after.digest != before.digest
     assert len(entries(store)) == 2
     fresh = load(root, store.with_name("fresh"))
-    assert torch.equal(after.label, fresh.label)
+    assert torch.equal(after.label_map, fresh.label_map)
     assert after.names == fresh.names
 
 
@@ -232,7 +232,7 @@ def test_damaged_entries_are_made_again(root, store, noise, decodings, damage):
     damage(entry)
     images = load(root, store)
     a, b = expected_halves(noise)
-    np.testing.assert_array_equal(images.label.numpy(), a)
+    np.testing.assert_array_equal(images.label_map.numpy(), a)
     np.testing.assert_array_equal(images.photo.numpy(), b)
     assert len(decodings) == 2 * COUNT
     load(root, store)
@@ -242,9 +242,9 @@ def test_damaged_entries_are_made_again(root, store, noise, decodings, damage):
 
 def test_images_can_be_written_to_without_changing_the_cache(root, store):
     images = load(root, store)
-    kept = images.label.clone()
-    images.label.zero_()
-    assert torch.equal(load(root, store).label, kept)
+    kept = images.label_map.clone()
+    images.label_map.zero_()
+    assert torch.equal(load(root, store).label_map, kept)
 
 
 MAPS = Path("/proc/self/maps")
@@ -262,7 +262,7 @@ def test_images_stay_memory_mapped_on_the_cpu(root, store):
     images = load(root, store)
     moved = images.to(torch.device("cpu"))
     assert isinstance(moved, PairedImages)
-    assert moved.label.data_ptr() == images.label.data_ptr()
+    assert moved.label_map.data_ptr() == images.label_map.data_ptr()
     assert (moved.names, moved.digest) == (images.names, images.digest)
 
 
@@ -353,7 +353,7 @@ def test_threads_that_start_at_once_decode_once(root, store, decodings):
     with ThreadPoolExecutor(4) as pool:
         loaded = list(pool.map(work, range(4)))
     assert len(decodings) == COUNT
-    assert all(torch.equal(images.label, loaded[0].label) for images in loaded)
+    assert all(torch.equal(images.label_map, loaded[0].label_map) for images in loaded)
 
 
 TWO_PROCESSES = """

@@ -16,8 +16,8 @@ from pix2pix_ilm.data.images import (
     natural_key,
     read_image,
     resize,
+    to_model_range,
     to_uint8,
-    to_unit,
     write_image,
 )
 from pix2pix_ilm.errors import UserError
@@ -415,7 +415,7 @@ def test_written_images_read_back_exactly(tmp_path, noise, channels):
 
 def test_unit_images_run_from_minus_one_to_one_and_back_exactly():
     pixels = torch.arange(256, dtype=torch.uint8).reshape(2, 8, 16, 1).repeat(1, 1, 1, 3)
-    images = to_unit(pixels)
+    images = to_model_range(pixels)
     assert images.dtype == torch.float32
     assert images.shape == (2, 3, 8, 16)
     assert images.is_contiguous()

@@ -15,11 +15,11 @@ from pix2pix_ilm.data.pairs import (
     find_whole_split,
     hold_out,
     list_splits,
-    listing,
     pairs_in,
     validation_split,
 )
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import list_problems
 
 TWO_FOLDERS = ("A/{}|B/{}", "{}/A|{}/B", "{}A|{}B")
 
@@ -361,7 +361,7 @@ def test_hidden_files_and_rubbish_are_overlooked(side_by_side):
 
 @given(st.integers(0, 25))
 def test_a_listing_shows_ten_problems_and_how_many(count):
-    lines = listing("bad", [Path(str(i)) for i in range(count)]).splitlines()
+    lines = list_problems("bad", [Path(str(i)) for i in range(count)]).splitlines()
     assert lines[0] == f"bad ({count}):"
     assert lines[1:11] == [f"  {i}" for i in range(min(count, 10))]
     assert lines[11:] == ([f"  ... and {count - 10} more"] if count > 10 else [])

@@ -26,7 +26,7 @@ def test_every_class_gets_its_mean_color():
     classes = torch.randint(0, 12, (3, 16, 16))
     photo = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
     pairs = drawn(classes, photo)
-    predicted = class_colors(pairs)(pairs.label)
+    predicted = class_colors(pairs)(pairs.label_map)
     for number in range(12):
         here = (classes == number).numpy()
         expected = np.round(photo.numpy()[here].mean(axis=0))
@@ -35,16 +35,20 @@ def test_every_class_gets_its_mean_color():
 
 def test_noise_on_the_label_map_does_not_change_its_classes():
     pairs = drawn(torch.randint(0, 12, (2, 16, 16)), torch.randint(0, 256, (2, 16, 16, 3)).byte())
-    noisy = (pairs.label.int() + torch.randint(-6, 7, pairs.label.shape)).clamp(0, 255).byte()
+    noisy = (
+        (pairs.label_map.int() + torch.randint(-6, 7, pairs.label_map.shape)).clamp(0, 255).byte()
+    )
     predict = class_colors(pairs)
-    assert torch.equal(predict(noisy), predict(pairs.label))
+    assert torch.equal(predict(noisy), predict(pairs.label_map))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_label_maps_of_another_palette_have_the_constant_baseline_alone(channels):
-    label = torch.full((2, 8, 8, channels), 128, dtype=torch.uint8)
+    label_map = torch.full((2, 8, 8, channels), 128, dtype=torch.uint8)
     photo = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
-    assert list(baselines(PairedImages(("1", "2"), label, photo, "digest"))) == ["constant color"]
+    assert list(baselines(PairedImages(("1", "2"), label_map, photo, "digest"))) == [
+        "constant color"
+    ]
 
 
 def test_label_maps_in_the_palette_have_both_baselines():
@@ -57,4 +61,4 @@ def test_gray_photos_have_a_baseline_of_each_class():
     classes = torch.randint(0, 12, (3, 16, 16))
     photo = torch.randint(0, 256, (3, 16, 16, 1), dtype=torch.uint8)
     gray, rgb = (drawn(classes, photos) for photos in (photo, photo.expand(-1, -1, -1, 3)))
-    assert torch.equal(class_colors(gray)(gray.label), class_colors(rgb)(rgb.label))
+    assert torch.equal(class_colors(gray)(gray.label_map), class_colors(rgb)(rgb.label_map))

@@ -27,7 +27,7 @@ def test_checkpoints_are_compared_on_the_same_images(make_checkpoint, drawn_pair
     assert rows == ["IN / IN", "ILM+IN / IN"]
     assert [c.metric for c in evaluation.summary.comparisons] == ["rmse_rgb", "rmse"]
     assert evaluation.scores[0].images == ("1", "2", "3", "4", "5", "6")
-    assert len(evaluation.labels) == len(evaluation.targets) == 6
+    assert len(evaluation.label_maps) == len(evaluation.targets) == 6
     assert list(evaluation.outputs) == [str(folder) for folder in folders]
     assert evaluation.protocol["images"] == 6
 
@@ -86,8 +86,8 @@ def test_checkpoints_of_other_channels_are_refused(make_checkpoint, drawn_pairs,
 
 def test_images_too_small_for_a_metric_are_refused(make_checkpoint, drawn_pairs):
     folder = make_checkpoint(generator=GeneratorConfig(ngf=4, depth=3))
-    described = read_model_config(folder)
-    write_json(folder / MODEL_CONFIG, replace(described, image_size=16))
+    model_config = read_model_config(folder)
+    write_json(folder / MODEL_CONFIG, replace(model_config, image_size=16))
     message = rf"^{folder}: LPIPS \(alex\) needs images of at least 31x31 pixels, found 16x16$"
     with pytest.raises(UserError, match=message):
         evaluate_checkpoints([folder], str(drawn_pairs), "val", Scorer(columns=table_metrics()))
@@ -152,7 +152,7 @@ def test_what_is_no_checkpoint_is_named(drawn_pairs):
 def test_folders_have_no_label_maps(drawn_pairs):
     folder = drawn_pairs / "val"
     evaluation = evaluate_folders(folder, folder, QUICK)
-    assert evaluation.labels == []
+    assert evaluation.label_maps == []
     assert evaluation.summary.rows[0].images["rmse"].mean == 0
 
 

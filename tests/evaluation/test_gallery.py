@@ -89,7 +89,7 @@ def test_every_image_is_in_the_page(evaluation, page):
     pictures = data(page, "images")
     assert len(pictures["labels"]) == len(pictures["photos"]) == 12
     assert [len(of) for of in pictures["outputs"]] == [12] * 4
-    expected = [*evaluation.labels, *evaluation.targets]
+    expected = [*evaluation.label_maps, *evaluation.targets]
     for pixels, text in zip(expected, pictures["labels"] + pictures["photos"], strict=True):
         assert luminance_error(text, pixels) < 10
     for one, texts in zip(evaluation.scores, pictures["outputs"], strict=True):
@@ -182,7 +182,7 @@ def test_a_report_of_200_images_and_3_models_stays_below_25_megabytes(evaluation
     sizes = [len(module.encode(pixels)) for seed in range(3) for pixels in draw_pair(seed, 256)]
     label, photo = np.mean(sizes[::2]), np.mean(sizes[1::2])
     assert 200 * (label + 4 * photo) < 25e6
-    assert evaluation.labels[0].shape == (32, 32, 3)
+    assert evaluation.label_maps[0].shape == (32, 32, 3)
 
 
 def test_models_are_titled_by_what_tells_them_apart(evaluation):

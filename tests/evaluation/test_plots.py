@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from pix2pix_ilm.evaluation.plots import density, figures, save, spread
+from pix2pix_ilm.evaluation.plots import density, figures, spread, write_figure
 from pix2pix_ilm.evaluation.statistics import seed_mean, summarize
 
 WITHOUT_NUMBERS = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -71,9 +71,9 @@ def test_several_steps_give_lines_in_order_of_the_steps(at_steps):
 
 
 def test_the_same_bytes_whatever_the_users_settings(evaluation, drawn, tmp_path):
-    save(drawn["psnr"], tmp_path / "one.png")
+    write_figure(drawn["psnr"], tmp_path / "one.png")
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 10}):
-        save(figures(evaluation)["psnr"], tmp_path / "other.png")
+        write_figure(figures(evaluation)["psnr"], tmp_path / "other.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
     assert b"matplotlib" not in (tmp_path / "one.png").read_bytes().lower()
 
@@ -84,13 +84,13 @@ def test_what_has_no_density_is_drawn_without(renamed, value, tmp_path):
     values = dict.fromkeys(("rmse_rgb", "ssim_paper", "psnr"), (value,) * 12)
     figure = figures(renamed(values=values))["psnr"]
     assert not figure.axes[0].collections
-    save(figure, tmp_path / "plot.png")
+    write_figure(figure, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 
 def test_long_and_mathematical_names_are_drawn(renamed, tmp_path):
     named = renamed(configuration="$\\frac{ a very long name (runs/2024/experiment/step-8000)")
-    save(figures(named)["psnr"], tmp_path / "plot.png")
+    write_figure(figures(named)["psnr"], tmp_path / "plot.png")
 
 
 def test_density_is_one_at_its_peak_and_vanishes_outside():

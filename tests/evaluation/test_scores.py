@@ -16,7 +16,7 @@ from pix2pix_ilm.evaluation.scores import (
     Scorer,
     diversity,
     measure,
-    norm_label,
+    norm_title,
     table_metrics,
 )
 from pix2pix_ilm.serving.translator import Translator
@@ -32,7 +32,7 @@ def pairs(drawn_pairs):
 def test_a_checkpoint_is_scored_on_what_it_translates(make_checkpoint, pairs):
     folder = make_checkpoint(seed=3)
     scores, images = Scorer(columns=table_metrics()).checkpoint(folder, pairs)
-    photos = Translator.load(folder, "cpu")(list(pairs.label.numpy()))
+    photos = Translator.load(folder, "cpu")(list(pairs.label_map.numpy()))
     assert np.abs(np.stack(images).astype(int) - np.stack(photos)).max() <= 1
     expected = metrics.lpips(torch.from_numpy(np.stack(images)), pairs.photo)
     assert scores.values["lpips"] == pytest.approx(expected.tolist(), rel=1e-4)
@@ -73,7 +73,7 @@ def test_samples_are_the_translators(make_checkpoint, pairs):
     folder = make_checkpoint()
     scorer = Scorer(columns=QUICK, sampling=Sampling(dropout=True), batch_size=4)
     _, images = scorer.checkpoint(folder, pairs)
-    photos = Translator.load(folder, "cpu")(list(pairs.label.numpy()), sample=0)
+    photos = Translator.load(folder, "cpu")(list(pairs.label_map.numpy()), sample=0)
     assert np.array_equal(np.stack(images), np.stack(photos))
 
 
@@ -205,5 +205,5 @@ def test_scores_are_averaged_in_float64_on_the_cpu(monkeypatch):
 
 
 def test_norms_are_named_as_in_the_paper():
-    labels = [norm_label(name) for name in ("in", "ilm-in", "ilm-gn", "none")]
+    labels = [norm_title(name) for name in ("in", "ilm-in", "ilm-gn", "none")]
     assert labels == ["IN", "ILM+IN", "ILM+GN", "no norm"]

@@ -249,7 +249,7 @@ def test_a_name_over_several_lines_stays_on_one(renamed):
 
 def test_csv_gives_back_every_cell(evaluation):
     header, *rows = csv.reader(io.StringIO(to_csv(means(evaluation))))
-    assert header == ["configuration", *(metric.label for metric in evaluation.columns)]
+    assert header == ["configuration", *(metric.title for metric in evaluation.columns)]
     assert rows == [
         [" ".join(line.text for line in cell) for cell in row] for row in means(evaluation).rows
     ]

@@ -18,7 +18,7 @@ from skimage import metrics as skimage_metrics
 from torch import Tensor
 from torchvision import models
 
-from pix2pix_ilm.data.images import to_unit
+from pix2pix_ilm.data.images import to_model_range
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.metrics import l1, lpips, perceptual, psnr, rmse, rmse_rgb, ssim, ssim_paper
 from pix2pix_ilm.metrics.perceptual import ALEXNET_FEATURES, lpips_network, trunk_weights
@@ -345,7 +345,7 @@ def test_lpips_equals_the_lpips_package_loading_by_its_own_path(net, hub):
         reference = LPIPS(net=net, version="0.1", verbose=False)
     images, targets = draw(seed=1), draw(seed=2)
     with torch.no_grad():
-        expected = reference(to_unit(images), to_unit(targets)).flatten()
+        expected = reference(to_model_range(images), to_model_range(targets)).flatten()
     scores = lpips(images, targets, net)
     torch.testing.assert_close(scores, expected)
     assert (scores > 1e-3).all()

@@ -77,15 +77,15 @@ def test_patch_seen_by_a_logit(n_layers, patch, stride):
     for conv in convolutions_of(discriminator):
         nn.init.uniform_(conv.weight, 0.5, 1)  # nothing cancels
     size = 2 * patch + 3 * stride
-    label = torch.zeros(1, 3, size, size, dtype=torch.float64, requires_grad=True)
-    photo = torch.zeros_like(label, requires_grad=True)
-    logits = discriminator(label, photo)
+    label_map = torch.zeros(1, 3, size, size, dtype=torch.float64, requires_grad=True)
+    photo = torch.zeros_like(label_map, requires_grad=True)
+    logits = discriminator(label_map, photo)
     row = logits.shape[2] // 2
 
     starts = []
     for column in (row, row + 1):
         gradients = torch.autograd.grad(
-            logits[0, 0, row, column], (label, photo), retain_graph=True
+            logits[0, 0, row, column], (label_map, photo), retain_graph=True
         )
         for gradient in gradients:
             support = gradient[0].ne(0).all(dim=0).nonzero()
@@ -114,9 +114,9 @@ def test_computes_what_the_published_patchgan_computes(norm):
     kinds = (nn.GroupNorm, nn.BatchNorm2d, ILMNorm2d)
     norms = [module for module in discriminator.modules() if isinstance(module, kinds)]
     norms = norms or [nn.Identity()] * 3
-    label, photo = torch.randn(2, 2, 3, 64, 96, dtype=torch.float64)
-    logits = discriminator(label, photo)
-    expected = reference_logits(torch.cat([label, photo], 1), discriminator, norms)
+    label_map, photo = torch.randn(2, 2, 3, 64, 96, dtype=torch.float64)
+    logits = discriminator(label_map, photo)
+    expected = reference_logits(torch.cat([label_map, photo], 1), discriminator, norms)
     torch.testing.assert_close(logits, expected)
     assert logits.std() > 1e-2
 
@@ -128,12 +128,12 @@ def test_the_pixel_discriminator_is_a_perceptron_of_each_pixel():
         nn.init.normal_(parameter)
     convolutions = convolutions_of(discriminator)
     assert [conv.out_channels for conv in convolutions] == [4, 8, 1]
-    label, photo = torch.randn(2, 2, 3, 5, 7, dtype=torch.float64)
-    x = torch.cat([label, photo], 1).movedim(1, -1)
+    label_map, photo = torch.randn(2, 2, 3, 5, 7, dtype=torch.float64)
+    x = torch.cat([label_map, photo], 1).movedim(1, -1)
     for conv in convolutions:
         x = F.linear(x, conv.weight.flatten(1), conv.bias)
         x = F.leaky_relu(x, 0.2) if conv is not convolutions[-1] else x
-    torch.testing.assert_close(discriminator(label, photo), x.movedim(-1, 1))
+    torch.testing.assert_close(discriminator(label_map, photo), x.movedim(-1, 1))
 
 
 @torch.no_grad()
@@ -170,8 +170,8 @@ def test_only_batch_norm_takes_the_bias_of_its_convolutions(norm):
 @pytest.mark.parametrize("norm", NORM_NAMES)
 def test_every_weight_learns_under_every_norm(norm, n_layers):
     discriminator = PatchDiscriminator(small_config(ndf=8, norm=norm, n_layers=n_layers))
-    label, photo = torch.randn(2, 2, 3, 32, 32).requires_grad_().unbind()
-    logits = discriminator(label, photo)
+    label_map, photo = torch.randn(2, 2, 3, 32, 32).requires_grad_().unbind()
+    logits = discriminator(label_map, photo)
     (logits * torch.randn(logits.shape)).sum().backward()
     for name, parameter in discriminator.named_parameters():
         assert parameter.grad is not None, name

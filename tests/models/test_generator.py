@@ -45,12 +45,12 @@ def test_every_power_of_two_is_halved_to_1x1_and_doubled_back(size):
     config = GeneratorConfig(depth=depth_of(size))
     assert config.size_multiple == size
     with torch.device("meta"):
-        generator, label = UNetGenerator(config), torch.empty(1, 3, size, size)
-        innermost = label
+        generator, label_map = UNetGenerator(config), torch.empty(1, 3, size, size)
+        innermost = label_map
         for down in generator.encoder:
             innermost = down(innermost)
         assert innermost.shape[2:] == (1, 1)
-        assert generator(label).shape == label.shape
+        assert generator(label_map).shape == label_map.shape
 
 
 @pytest.mark.parametrize("size", [size for size in SIZES if size <= 256])
@@ -113,17 +113,17 @@ def test_decoder_blocks_that_drop(placement, depth, blocks):
 @torch.no_grad()
 def test_dropout_acts_in_training_only(placement):
     generator = UNetGenerator(small_config(depth=6, dropout_placement=placement))
-    label = torch.randn(1, 3, 64, 64)
-    assert not torch.equal(generator(label), generator(label))
+    label_map = torch.randn(1, 3, 64, 64)
+    assert not torch.equal(generator(label_map), generator(label_map))
     generator.eval()
-    assert torch.equal(generator(label), generator(label))
+    assert torch.equal(generator(label_map), generator(label_map))
 
 
 @torch.no_grad()
 def test_without_dropout_training_mode_is_deterministic():
     generator = UNetGenerator(small_config(dropout=0.0))
-    label = torch.randn(1, 3, 16, 16)
-    assert torch.equal(generator(label), generator(label))
+    label_map = torch.randn(1, 3, 16, 16)
+    assert torch.equal(generator(label_map), generator(label_map))
 
 
 class SkipBlock(nn.Module):
@@ -200,11 +200,11 @@ def test_computes_what_the_published_unet_computes(norm, placement, dropping, tr
         randomize(layer)
         copy.load_state_dict(layer.state_dict())
 
-    label = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    label_map = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     torch.manual_seed(1)
-    photo = generator.double()(label)
+    photo = generator.double()(label_map)
     torch.manual_seed(1)
-    torch.testing.assert_close(photo, reference.double()(label))
+    torch.testing.assert_close(photo, reference.double()(label_map))
     assert photo.std() > 0.1
 
 
@@ -247,9 +247,9 @@ def test_only_batch_norm_takes_the_bias_of_its_convolutions(norm):
 @pytest.mark.parametrize("norm", NORM_NAMES)
 def test_every_weight_learns_under_every_norm(norm):
     generator = UNetGenerator(small_config(norm=norm, ngf=16))
-    label = torch.randn(2, 3, 32, 32, requires_grad=True)
-    (generator(label) * torch.randn(2, 3, 32, 32)).sum().backward()
-    assert label.grad.abs().max() > 0
+    label_map = torch.randn(2, 3, 32, 32, requires_grad=True)
+    (generator(label_map) * torch.randn(2, 3, 32, 32)).sum().backward()
+    assert label_map.grad.abs().max() > 0
     for name, parameter in generator.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

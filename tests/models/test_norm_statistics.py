@@ -36,11 +36,11 @@ def test_layers_without_encoders_are_constant_and_others_are_not():
 
 def test_the_networks_outputs_are_what_they_were():
     network = generator()
-    label = torch.rand(1, 3, 16, 16)
+    label_map = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
-        before = network(label)
+        before = network(label_map)
         layer_statistics(network, LABELS)
-        assert torch.equal(network(label), before)
+        assert torch.equal(network(label_map), before)
 
 
 def test_networks_without_ilm_layers_have_no_statistics():

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pix2pix_ilm.checkpoints import load_generator
-from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.data.images import to_model_range, to_uint8
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.translator import Translator, batches
 
 
-def label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+def draw_label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (height, width, channels), np.uint8)
 
@@ -18,50 +18,53 @@ def label_map(height: int, width: int, channels: int = 3, seed: int = 0) -> np.n
 def test_a_translation_is_the_generators_output(make_checkpoint):
     folder = make_checkpoint()
     generator, _ = load_generator(folder)
-    label = label_map(32, 64)
+    label_map = draw_label_map(32, 64)
     with torch.no_grad():
-        expected = to_uint8(generator(to_unit(torch.from_numpy(label)[None])))[0]
-    difference = Translator.load(folder, "cpu")([label])[0].astype(int) - expected.numpy()
+        expected = to_uint8(generator(to_model_range(torch.from_numpy(label_map)[None])))[0]
+    difference = Translator.load(folder, "cpu")([label_map])[0].astype(int) - expected.numpy()
     assert np.abs(difference).max() <= 1  # a rounding of other kernels
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 33), (32, 32), (50, 7), (100, 130)])
 def test_any_size_comes_back_in_its_own_size(make_checkpoint, size):
-    photo = Translator.load(make_checkpoint(), "cpu")([label_map(*size)])[0]
+    photo = Translator.load(make_checkpoint(), "cpu")([draw_label_map(*size)])[0]
     assert photo.shape == (*size, 3)
     assert photo.dtype == np.uint8
 
 
 def test_samples_vary_and_repeat_and_leave_no_dropout_on(make_checkpoint):
     translator = Translator.load(make_checkpoint(), "cpu")
-    labels = [label_map(32, 32)]
-    plain = translator(labels)[0]
-    one, other, again = (translator(labels, sample=sample)[0] for sample in (0, 1, 0))
+    label_maps = [draw_label_map(32, 32)]
+    plain = translator(label_maps)[0]
+    one, other, again = (translator(label_maps, sample=sample)[0] for sample in (0, 1, 0))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
-    assert np.array_equal(translator(labels)[0], plain)
+    assert np.array_equal(translator(label_maps)[0], plain)
 
 
 def test_batches_give_what_single_images_give(make_checkpoint):
     translator = Translator.load(make_checkpoint(), "cpu")
-    labels = [label_map(32, 32, seed=s) for s in range(5)] + [label_map(40, 32), label_map(32, 32)]
-    together = translator(labels, batch_size=3)
-    for label, photo in zip(labels, together, strict=True):
-        difference = translator([label])[0].astype(int) - photo
+    label_maps = [draw_label_map(32, 32, seed=s) for s in range(5)] + [
+        draw_label_map(40, 32),
+        draw_label_map(32, 32),
+    ]
+    together = translator(label_maps, batch_size=3)
+    for label_map, photo in zip(label_maps, together, strict=True):
+        difference = translator([label_map])[0].astype(int) - photo
         assert np.abs(difference).max() <= 1  # a rounding of other kernels
 
 
 def test_fast_computes_a_copy_in_bfloat16(make_checkpoint, monkeypatch):
     generator, config = load_generator(make_checkpoint())
-    label = label_map(32, 32)
-    plain = Translator(generator, config)([label])[0]
+    label_map = draw_label_map(32, 32)
+    plain = Translator(generator, config)([label_map])[0]
     for dtype, limit in ((torch.bfloat16, 20), (None, 0)):
         monkeypatch.setattr(
             "pix2pix_ilm.serving.translator.fast_dtype", lambda _, dtype=dtype: dtype
         )
         translator = Translator(generator, config, fast=True)
         assert next(translator.generator.parameters()).dtype == (dtype or torch.float32)
-        assert np.abs(translator([label])[0].astype(float) - plain).mean() <= limit
+        assert np.abs(translator([label_map])[0].astype(float) - plain).mean() <= limit
     assert next(generator.parameters()).dtype == torch.float32
 
 
@@ -70,23 +73,23 @@ def test_gray_goes_in_and_out(make_checkpoint, in_channels, out_channels):
     translator = Translator.load(
         make_checkpoint(in_channels=in_channels, out_channels=out_channels), "cpu"
     )
-    assert translator([label_map(32, 32, in_channels)])[0].shape == (32, 32, out_channels)
+    assert translator([draw_label_map(32, 32, in_channels)])[0].shape == (32, 32, out_channels)
 
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (label_map(32, 32, 1), r"expected a \(height, width, 3\) uint8 image"),
-        (label_map(32, 32).astype(float), "uint8"),
-        (label_map(32, 32)[0], "uint8 image, found"),
+        (draw_label_map(32, 32, 1), r"expected a \(height, width, 3\) uint8 image"),
+        (draw_label_map(32, 32).astype(float), "uint8"),
+        (draw_label_map(32, 32)[0], "uint8 image, found"),
         (np.zeros((0, 32, 3), np.uint8), "expected sides of 1 to 4096 pixels, found 32x0"),
         (np.zeros((1, 4097, 3), np.uint8), "found 4097x1"),
     ],
 )
-def test_what_is_no_label_map_is_refused(make_checkpoint, label, message):
+def test_what_is_no_label_map_is_refused(make_checkpoint, label_map, message):
     with pytest.raises(UserError, match=message):
-        Translator.load(make_checkpoint(), "cpu")([label])
+        Translator.load(make_checkpoint(), "cpu")([label_map])
 
 
 @given(

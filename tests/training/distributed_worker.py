@@ -21,7 +21,7 @@ from pix2pix_ilm.seeds import STEP, derive_seed
 from pix2pix_ilm.training import loop
 from pix2pix_ilm.training.config import TrainConfig
 
-to_unit = augment.to_unit
+to_model_range = augment.to_model_range
 
 
 def settings(data: str, checkpoints: str, norm: str, epochs: str) -> TrainConfig:
@@ -54,13 +54,13 @@ def die_in_step_4(seed: int, purpose: int, *numbers: int) -> int:
 
 
 def to_double(pixels):
-    return to_unit(pixels).double()
+    return to_model_range(pixels).double()
 
 
 def train(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") -> None:
     config = settings(data, checkpoints, norm, epochs)
     with (
-        patch.object(augment, "to_unit", to_double),
+        patch.object(augment, "to_model_range", to_double),
         patch.object(loop, "derive_seed", die_in_step_4 if how == "die" else derive_seed),
     ):
         loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)

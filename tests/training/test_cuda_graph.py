@@ -209,7 +209,7 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
         [group] = optimizer.param_groups
         assert isinstance(group["lr"], torch.Tensor)
         assert group["capturable"]
-    run_folder.save(half, networks, 48, config)
+    run_folder.save_run(half, networks, 48, config)
     assert isinstance(state(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
 
     longer = {"epochs": 4}

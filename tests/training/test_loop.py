@@ -16,7 +16,7 @@ from PIL import Image
 from training.steps import before_step, crash
 
 from pix2pix_ilm import checkpoints, files
-from pix2pix_ilm.data.images import to_uint8, to_unit
+from pix2pix_ilm.data.images import to_model_range, to_uint8
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import LockedError, SettingError, UserError
 from pix2pix_ilm.inference import flushes_denormals
@@ -115,23 +115,23 @@ def test_a_sample_grid_shows_labels_outputs_and_photos(config, drawn_pairs, dire
     grid = np.asarray(Image.open(folder / "samples" / "step-0000016.png"))
     assert grid.shape == (3 * 36 + 4, 2 * 36 + 4, 3)
     pair = np.array(Image.open(drawn_pairs / "val" / "1.png"))
-    label, photo = pair[:, :32], pair[:, 32:]
+    label_map, photo = pair[:, :32], pair[:, 32:]
     if direction == "BtoA":
-        label, photo = photo, label
-    assert np.array_equal(grid[4:36, 4:36], label)
+        label_map, photo = photo, label_map
+    assert np.array_equal(grid[4:36, 4:36], label_map)
     assert np.array_equal(grid[76:108, 4:36], photo)
     assert len(np.unique(grid[40:72, 4:36])) > 10
     generator, _ = checkpoints.load_generator(folder)  # without dropout
-    output = to_uint8(generator(to_unit(torch.from_numpy(label)[None])))[0].numpy()
+    output = to_uint8(generator(to_model_range(torch.from_numpy(label_map)[None])))[0].numpy()
     assert np.abs(grid[40:72, 4:36] - output.astype(int)).max() <= 1
 
 
 def test_generators_of_earlier_epochs_can_be_kept(config):
     folder = loop.train(replace(config, keep_every=2))
     assert sorted(path.name for path in (folder / "epochs").iterdir()) == ["0002", "0003"]
-    early, described = checkpoints.load_generator(folder / "epochs" / "0002")
+    early, model_config = checkpoints.load_generator(folder / "epochs" / "0002")
     last, _ = checkpoints.load_generator(folder)
-    assert described.step == 32
+    assert model_config.step == 32
     assert not torch.equal(early.head.weight, last.head.weight)
 
 
@@ -416,8 +416,8 @@ def test_every_process_and_step_draws_anew(config, monkeypatch, drawn):
         """Sums of what the untrained generator made of all pairs in every step."""
         drawn = []
 
-        def noted(networks, label, *_, **__):
-            drawn.append(networks.generator(label).detach().sum().item())
+        def noted(networks, label_map, *_, **__):
+            drawn.append(networks.generator(label_map).detach().sum().item())
             return torch.zeros(3)
 
         with monkeypatch.context() as patch:

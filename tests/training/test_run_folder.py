@@ -27,8 +27,8 @@ def trained_networks(steps: int = 1) -> Networks:
     optimizers = (torch.optim.Adam(n.parameters(), fused=True) for n in (generator, discriminator))
     networks = Networks(generator, discriminator, *optimizers)
     for _ in range(steps):
-        label, photo = torch.rand(2, 1, 3, 32, 32).mul(2).sub(1)
-        train_step(networks, label, photo, gan_loss="bce", l1_weight=100)
+        label_map, photo = torch.rand(2, 1, 3, 32, 32).mul(2).sub(1)
+        train_step(networks, label_map, photo, gan_loss="bce", l1_weight=100)
     return networks
 
 
@@ -38,7 +38,7 @@ def states(networks: Networks) -> dict:
 
 def test_a_save_restores_weights_and_optimizers_to_the_bit(tmp_path):
     saved = trained_networks(steps=3)
-    run_folder.save(tmp_path, saved, 3, CONFIG)
+    run_folder.save_run(tmp_path, saved, 3, CONFIG)
     other = trained_networks()
     assert run_folder.restore(tmp_path, other) == 3
     torch.testing.assert_close(states(other), states(saved), rtol=0, atol=0)
@@ -50,18 +50,18 @@ def test_without_a_save_nothing_is_restored(tmp_path):
 
 def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
     networks = trained_networks()
-    run_folder.save(tmp_path, networks, 1, CONFIG)
-    generator, described = checkpoints.load_generator(tmp_path)
-    label = torch.rand(1, 3, 32, 32)
-    assert torch.equal(generator(label), networks.generator.eval()(label))
-    assert (described.image_size, described.step) == (32, 1)
-    assert described.generator == CONFIG.sized_generator
+    run_folder.save_run(tmp_path, networks, 1, CONFIG)
+    generator, model_config = checkpoints.load_generator(tmp_path)
+    label_map = torch.rand(1, 3, 32, 32)
+    assert torch.equal(generator(label_map), networks.generator.eval()(label_map))
+    assert (model_config.image_size, model_config.step) == (32, 1)
+    assert model_config.generator == CONFIG.sized_generator
 
 
 @pytest.mark.parametrize("failing", ["write", "torch.save"])
 def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing):
     networks = trained_networks()
-    run_folder.save(tmp_path, networks, 1, CONFIG)
+    run_folder.save_run(tmp_path, networks, 1, CONFIG)
     state = (tmp_path / run_folder.STATE).read_bytes()
     names = {path.name for path in tmp_path.iterdir()}
 
@@ -72,7 +72,7 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
 
     monkeypatch.setattr(torch, "save", no_space)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be written .*intact"):
-        run_folder.save(tmp_path, trained_networks(), 2, CONFIG)
+        run_folder.save_run(tmp_path, trained_networks(), 2, CONFIG)
     assert {path.name for path in tmp_path.iterdir()} == names
     unchanged = (tmp_path / run_folder.STATE).read_bytes() == state  # no diff of megabytes
     assert unchanged
@@ -83,7 +83,7 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
 @pytest.fixture(scope="module")
 def saved_state(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
-    run_folder.save(folder, trained_networks(), 1, CONFIG)
+    run_folder.save_run(folder, trained_networks(), 1, CONFIG)
     return torch.load(folder / run_folder.STATE, weights_only=True)
 
 
@@ -153,7 +153,7 @@ def test_weights_of_any_precision_are_read_as_float32(checkpoint, tmp_path, dtyp
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
-    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "epochs" / "0001").mkdir(parents=True)
     for leftover in (".training_state.pt.123.tmp", "epochs/0001/.0123456789abcdef.tmp"):
@@ -164,7 +164,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
 def test_a_damaged_save_is_named(tmp_path, damage):
-    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
     state = tmp_path / run_folder.STATE
     state.write_bytes(state.read_bytes()[:1000] if damage is None else damage)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be resumed from"):
@@ -184,14 +184,14 @@ def test_a_save_that_would_run_code_is_refused(tmp_path):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
         checkpoints.load_generator(tmp_path)
-    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
     (tmp_path / checkpoints.WEIGHTS).write_bytes(b"garbage")
     with pytest.raises(UserError, match=r"model.safetensors: cannot be loaded"):
         checkpoints.load_generator(tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
     config = json.loads((tmp_path / checkpoints.MODEL_CONFIG).read_text())
     config["generator"]["ngf"] = 8
     (tmp_path / checkpoints.MODEL_CONFIG).write_text(json.dumps(config))
@@ -302,7 +302,7 @@ def test_a_setting_that_was_renamed_is_read_under_its_old_name_and_written_under
 
 
 def test_weights_are_stored_under_the_modules_names(tmp_path):
-    run_folder.save(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
     names = load_file(tmp_path / checkpoints.WEIGHTS).keys()
     assert names == UNetGenerator(CONFIG.sized_generator).state_dict().keys()
 

@@ -28,10 +28,10 @@ def batch():
 )
 def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(batch, gan_loss, norm):
     """The recipe again, written with plain gradients instead of optimizers."""
-    lr, (label, photo) = 1e-2, batch
+    lr, (label_map, photo) = 1e-2, batch
     networks = small_networks(lr, norm)
     generator, discriminator = map(copy.deepcopy, (networks.generator, networks.discriminator))
-    losses = train_step(networks, label, photo, gan_loss=gan_loss, l1_weight=10)
+    losses = train_step(networks, label_map, photo, gan_loss=gan_loss, l1_weight=10)
 
     def descend(network, loss):
         gradients = torch.autograd.grad(loss, list(network.parameters()))
@@ -39,11 +39,13 @@ def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(bat
             for parameter, gradient in zip(network.parameters(), gradients, strict=True):
                 parameter.sub_(lr * gradient)
 
-    fake = generator(label).detach()
-    d_loss = discriminator_loss(discriminator(label, photo), discriminator(label, fake), gan_loss)
+    fake = generator(label_map).detach()
+    d_loss = discriminator_loss(
+        discriminator(label_map, photo), discriminator(label_map, fake), gan_loss
+    )
     descend(discriminator, d_loss)
-    output = generator(label)
-    adversarial = adversarial_loss(discriminator(label, output), gan_loss)
+    output = generator(label_map)
+    adversarial = adversarial_loss(discriminator(label_map, output), gan_loss)
     l1 = l1_loss(output, photo)
     descend(generator, adversarial + 10 * l1)
 

@@ -71,14 +71,14 @@ def check_size(size: int) -> None:
 
 
 def write_pair(path: Path, seed: int, size: int) -> None:
-    labels, photo = draw_pair(seed, size)
-    pair = Image.fromarray(np.hstack([photo, labels]))
+    label_maps, photo = draw_pair(seed, size)
+    pair = Image.fromarray(np.hstack([photo, label_maps]))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, partial(pair.save, format="PNG", compress_level=3))
 
 
 def draw_labels(scene: Scene, size: int) -> Picture:
-    labels = np.empty((size, size, 3), np.uint8)
+    label_maps = np.empty((size, size, 3), np.uint8)
     for element in scene.elements:
-        labels[element.box.pixels(size)] = PALETTE[element.kind]
-    return labels
+        label_maps[element.box.pixels(size)] = PALETTE[element.kind]
+    return label_maps

@@ -23,7 +23,7 @@ class Box(NamedTuple):
     bottom: float
 
     def part(self, left: float, top: float, right: float, bottom: float) -> "Box":
-        """The rectangle at these fractions of this one; below 0 and above 1 lie outside it."""
+        """Return the rectangle at these fractions of this one; below 0 and above 1 lie outside."""
         width, height = self.right - self.left, self.bottom - self.top
         x, y = self.left, self.top
         return Box(x + left * width, y + top * height, x + right * width, y + bottom * height)
@@ -32,7 +32,7 @@ class Box(NamedTuple):
         return [self.part(i / count, 0, (i + 1) / count, 1) for i in range(count)]
 
     def pixels(self, size: int) -> tuple[slice, slice]:
-        """Rows and columns in an image of this size, at least one of each."""
+        """Return the rows and columns in an image of this size, at least one of each."""
         left, top = (min(max(round(edge * size), 0), size - 1) for edge in self[:2])
         right, bottom = round(self.right * size), round(self.bottom * size)
         return slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
@@ -152,7 +152,7 @@ def lay_out(rng: Generator) -> Scene:
 
 
 def stories(rng: Generator, wall: Box) -> list[Box]:
-    """Storeys from the top down, the ground floor a little higher."""
+    """Lay out stories from the top down, the ground floor a little higher."""
     heights = rng.uniform(0.9, 1.15, rng.integers(3, 6))
     heights[-1] += 0.2
     edges = (np.cumsum([0, *heights]) / heights.sum()).tolist()
@@ -205,7 +205,7 @@ def upper_floors(
 def window_bay(
     rng: Generator, building: BuildingStyle, bay: Box, opening: Box, features: set[str]
 ) -> list[Element]:
-    """A window, or two, and its ornaments; the opening is in fractions of the bay."""
+    """Lay out a window, or two, with ornaments; the opening is in fractions of the bay."""
     window = bay.part(*opening)
     aside = min(0.8 * opening.left / (opening.right - opening.left), 0.5)
     ornaments = {
@@ -264,7 +264,7 @@ def ground_floor(rng: Generator, building: BuildingStyle, story: Box, bays: int)
 
 
 def bands(rng: Generator, building: BuildingStyle, stories: list[Box], bays: int) -> list[Element]:
-    """The eaves, perhaps with a frieze, and bands between stories."""
+    """Lay out the eaves, perhaps with a frieze, and bands between stories."""
     molding, deco = building.probability("molding"), building.probability("deco")
     thick = rng.uniform(0.12, 0.3)
     eaves = stories[0].part(-0.015, -0.3 * thick, 1.015, 0.7 * thick)

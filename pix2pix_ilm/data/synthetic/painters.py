@@ -25,7 +25,7 @@ class Patch:
         """Pixel centers from the left, 0 to 1: shape (1, width)."""
 
     def rows(self, start: float, stop: float) -> "Patch":
-        """The part between two heights, at least one row."""
+        """Return the part between two heights, at least one row."""
         top = min(round(start * self.height), self.height - 1)
         bottom = max(round(stop * self.height), top + 1)
         return Patch(self.pixels[top:bottom], self.tone, self.scene, self.rng)
@@ -48,7 +48,7 @@ class Patch:
         self.pixels[-1] *= 1 - strength
 
     def border(self) -> np.ndarray:
-        """Distance to the nearest edge in pixels: shape (height, width)."""
+        """Return the distance to the nearest edge in pixels: shape (height, width)."""
         down = np.minimum(self.down, 1 - self.down) * self.height
         return np.minimum(down, np.minimum(self.across, 1 - self.across) * self.width)
 
@@ -85,7 +85,7 @@ class Masonry:
         patch.pixels += (dirt + self._blocks(patch))[..., None]
 
     def _blocks(self, patch: Patch) -> np.ndarray:
-        """Brightness added by blocks and joints: shape (height, width)."""
+        """Return the brightness that blocks and joints add: shape (height, width)."""
         course = patch.height / self.courses
         y = np.arange(patch.height)[:, None] / course
         row = y.astype(int)
@@ -106,7 +106,7 @@ def paint_window(patch: Patch) -> None:
 
 
 def glaze(patch: Patch) -> None:
-    """Dark glass that reflects the sky, most at the top and in a slanting streak."""
+    """Paint dark glass that reflects the sky, most at the top and in a slanting streak."""
     down, across = patch.down, patch.across
     streak = (1 - 3 * np.abs(across + 1.5 * down - 0.5 - patch.tone)).clip(0, 1)
     patch.pixels[:] = (36, 44, 54)
@@ -114,7 +114,7 @@ def glaze(patch: Patch) -> None:
 
 
 def furnish(patch: Patch) -> None:
-    """What is behind the glass: light, curtains, a roller blind or nothing."""
+    """Paint what is behind the glass: light, curtains, a roller blind or nothing."""
     if patch.tone < 0.06:
         patch.blend((250, 206, 130), 0.8 - 0.3 * patch.down)
     elif patch.tone < 0.4:
@@ -125,7 +125,7 @@ def furnish(patch: Patch) -> None:
 
 
 def frame(patch: Patch) -> None:
-    """The frame, a transom, and mullions by the window's proportions; faint in small windows."""
+    """Paint frame, transom, and mullions by the window's proportions; faint in small windows."""
     extent = min(patch.width, patch.height)
     panes = max(round(1.7 * patch.width / patch.height), 2 if patch.width >= 8 else 1)
     beside = np.abs(panes * patch.across - np.round(panes * patch.across)) * patch.width / panes
@@ -148,7 +148,7 @@ def paint_ledge(patch: Patch) -> None:
 
 
 def paint_molding(patch: Patch) -> None:
-    """Three stepped courses, the middle one of dentils."""
+    """Paint three stepped courses, the middle one of dentils."""
     pitch = max(patch.height / 3, 3)
     dentils = (patch.across * patch.width / pitch % 1 < 0.4) & (np.abs(patch.down - 0.5) < 0.17)
     patch.blend("trim")
@@ -157,7 +157,7 @@ def paint_molding(patch: Patch) -> None:
 
 
 def paint_railing(patch: Patch) -> None:
-    """Iron bars before what is behind, on a slab."""
+    """Paint iron bars before what is behind, on a slab."""
     bars = np.arange(patch.width) % max(round(0.12 * patch.height), 3) == 0
     rail = np.minimum(patch.down, np.abs(patch.down - 0.7)) * patch.height < 1
     patch.pixels *= 0.8
@@ -168,7 +168,7 @@ def paint_railing(patch: Patch) -> None:
 
 
 def paint_balustrade(patch: Patch) -> None:
-    """Stone balusters between a rail and a slab."""
+    """Paint stone balusters between a rail and a slab."""
     pitch = max(0.3 * patch.height, 3)
     off_axis = np.abs(patch.across * patch.width / pitch % 1 - 0.5)
     baluster = off_axis < 0.24 + 0.12 * np.cos(12 * patch.down)
@@ -185,7 +185,7 @@ def paint_blind(patch: Patch) -> None:
 
 
 def paint_deco(patch: Patch) -> None:
-    """A panel with a rosette in relief."""
+    """Paint a panel with a rosette in relief."""
     y, x = 2 * patch.down - 1, 2 * patch.across - 1
     radius = np.hypot(x, y)
     petals = 1 + 0.5 * np.cos(np.floor(4 + 4 * patch.tone) * np.arctan2(y, x))
@@ -197,7 +197,7 @@ def paint_deco(patch: Patch) -> None:
 
 
 def paint_pillar(patch: Patch) -> None:
-    """A round, fluted shaft between a capital and a base."""
+    """Paint a round, fluted shaft between a capital and a base."""
     turn = 2 * patch.across - 1
     flutes = 0.06 * np.cos(5 * np.pi * turn) * (patch.width >= 8)
     shaft = 0.9 + 0.25 * patch.scene.sun * turn - 0.15 * turn**2 + flutes
@@ -207,7 +207,7 @@ def paint_pillar(patch: Patch) -> None:
 
 
 def paint_door(patch: Patch) -> None:
-    """Two panelled wings under a fanlight."""
+    """Paint two paneled wings under a fanlight."""
     wings = patch.rows(0.22, 1)
     column, row = 2 * wings.across % 1, 3 * wings.down % 1
     inset = np.maximum(np.abs(column - 0.5), np.abs(row - 0.5))
@@ -220,7 +220,7 @@ def paint_door(patch: Patch) -> None:
 
 
 def paint_shop(patch: Patch) -> Patch:
-    """A display window on a plinth; returns the part above it, for a sign or an awning."""
+    """Paint a display window on a plinth; return the part above it, for a sign or an awning."""
     glaze(patch)
     goods = np.cos(25 * patch.across + 9 * patch.tone) > 0.2
     patch.blend((206, 176, 130), 0.5 * (goods & (np.abs(patch.down - 0.75) < 0.12)))

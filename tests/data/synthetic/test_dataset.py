@@ -17,13 +17,13 @@ def pairs():
     return [draw_pair(seed, 128) for seed in SEEDS]
 
 
-def mask(labels, kind):
-    return (labels == PALETTE[kind]).all(axis=-1)
+def mask(label_maps, kind):
+    return (label_maps == PALETTE[kind]).all(axis=-1)
 
 
 def mean_colors(pairs, kind):
     """Mean color of the class in each photo that has it: shape (photos, 3)."""
-    masked = [photo[mask(labels, kind)] for labels, photo in pairs]
+    masked = [photo[mask(label_maps, kind)] for label_maps, photo in pairs]
     return np.array([pixels.mean(axis=0) for pixels in masked if len(pixels)])
 
 
@@ -31,12 +31,12 @@ def brightness(pairs, kind):
     return mean_colors(pairs, kind).mean()
 
 
-def explained_variance(labels, photo):
+def explained_variance(label_maps, photo):
     """Share of the photo's variance that the mean colors of its classes explain."""
     photo = photo.astype(float)
     predicted = photo.copy()
     for kind in PALETTE:
-        where = mask(labels, kind)
+        where = mask(label_maps, kind)
         predicted[where] = photo[where].mean(axis=0) if where.any() else 0
     return 1 - np.mean((photo - predicted) ** 2) / photo.var(axis=(0, 1)).mean()
 
@@ -68,7 +68,7 @@ def test_label_maps_consist_of_palette_colors_only(size):
 
 @pytest.mark.parametrize("kind", PALETTE)
 def test_every_class_occurs_in_several_facades(pairs, kind):
-    assert sum(mask(labels, kind).any() for labels, _ in pairs) >= 5
+    assert sum(mask(label_maps, kind).any() for label_maps, _ in pairs) >= 5
 
 
 def test_the_layout_is_the_same_in_all_sizes():
@@ -78,9 +78,9 @@ def test_the_layout_is_the_same_in_all_sizes():
 
 
 def test_the_wall_stands_before_the_sky_and_carries_the_windows(pairs):
-    for labels, _ in pairs:
-        assert mask(labels, "background")[0].mean() > 0.9
-        middle = labels[32:96, 32:96]
+    for label_maps, _ in pairs:
+        assert mask(label_maps, "background")[0].mean() > 0.9
+        middle = label_maps[32:96, 32:96]
         assert mask(middle, "background").mean() < 0.35
         assert mask(middle, "window").any()
 
@@ -120,23 +120,23 @@ def test_label_maps_explain_much_of_the_photos_variance(pairs):
 
 
 def test_photos_are_aligned_with_their_label_maps(pairs):
-    for labels, photo in pairs[:10]:
-        aligned = explained_variance(labels, photo)
+    for label_maps, photo in pairs[:10]:
+        aligned = explained_variance(label_maps, photo)
         for axis in (0, 1):
             for shift in (-4, 4):
-                assert aligned > explained_variance(labels, np.roll(photo, shift, axis)) + 0.02
+                assert aligned > explained_variance(label_maps, np.roll(photo, shift, axis)) + 0.02
 
 
 @pytest.mark.parametrize("kind", PALETTE)
 def test_photos_are_textured_within_every_class(pairs, kind):
-    masked = [photo[mask(labels, kind)] for labels, photo in pairs]
+    masked = [photo[mask(label_maps, kind)] for label_maps, photo in pairs]
     spreads = [pixels.std(axis=0).mean() for pixels in masked if len(pixels) > 50]
     assert np.median(spreads) > 9
 
 
-def contrast(labels, photo, kind, axis):
+def contrast(label_maps, photo, kind, axis):
     """Mean difference between neighboring pixels of the class, along the axis."""
-    pair = np.stack([mask(labels, kind), photo.mean(axis=-1)])
+    pair = np.stack([mask(label_maps, kind), photo.mean(axis=-1)])
     before, after = np.moveaxis(pair, axis + 1, 1)[:, :-1], np.moveaxis(pair, axis + 1, 1)[:, 1:]
     inside = (before[0] > 0) & (after[0] > 0)
     return np.abs(after[1] - before[1])[inside].mean() if inside.sum() > 50 else np.nan
@@ -162,8 +162,8 @@ def test_elements_have_their_parts(pairs, kind, axis, least):
 
 def test_ledges_cast_shadows_on_the_wall_below(pairs):
     below, beside = [], []
-    for labels, photo in pairs:
-        facade, sill = mask(labels, "facade"), mask(labels, "sill")
+    for label_maps, photo in pairs:
+        facade, sill = mask(label_maps, "facade"), mask(label_maps, "sill")
         shaded = np.zeros_like(facade)
         shaded[1:] = sill[:-1]
         below.append(photo[facade & shaded])
@@ -192,11 +192,11 @@ def test_synthesize_writes_photos_left_and_exact_label_maps_right(tmp_path):
         with Image.open(path) as image:
             assert image.mode == "RGB"
             assert image.size == (128, 64)
-            photo, labels = np.hsplit(np.asarray(image), 2)
-        known = [mask(half, kind) for half in (photo, labels) for kind in PALETTE]
+            photo, label_maps = np.hsplit(np.asarray(image), 2)
+        known = [mask(half, kind) for half in (photo, label_maps) for kind in PALETTE]
         assert not np.any(known[: len(PALETTE)])
         assert np.any(known[len(PALETTE) :], axis=0).all()
-        assert explained_variance(labels, photo) > 0.1
+        assert explained_variance(label_maps, photo) > 0.1
 
 
 def test_synthesize_repeats_itself_and_obeys_its_seed(tmp_path):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.serving.importing import import_generator
+from pix2pix_ilm.serving.pix2pix_port import import_generator
 from pix2pix_ilm.serving.translator import Translator
 
 PORT_NORMS = {
@@ -105,9 +105,9 @@ def imported(port: nn.Module, folder: Path, **options):
     Both are left in float64, where what differs is more than the order of sums.
     """
     import_generator(saved(port.state_dict(), folder), folder / "model", **options)
-    generator, described = load_generator(folder / "model")
+    generator, model_config = load_generator(folder / "model")
     port.double()
-    return generator.double(), described
+    return generator.double(), model_config
 
 
 def draw_label(*shape: int) -> Tensor:
@@ -115,9 +115,9 @@ def draw_label(*shape: int) -> Tensor:
 
 
 @torch.no_grad()
-def assert_same_photos(generator: nn.Module, port: nn.Module, label: Tensor) -> None:
-    photo = generator(label)
-    torch.testing.assert_close(photo, port(label))
+def assert_same_photos(generator: nn.Module, port: nn.Module, label_map: Tensor) -> None:
+    photo = generator(label_map)
+    torch.testing.assert_close(photo, port(label_map))
     assert photo.std() > 0.1
 
 
@@ -126,11 +126,11 @@ def assert_same_photos(generator: nn.Module, port: nn.Module, label: Tensor) -> 
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 def test_an_imported_generator_makes_the_ports_photos(norm, depth, channels, tmp_path):
     port = PortUNet(norm, channels, depth)
-    generator, described = imported(port, tmp_path)
+    generator, model_config = imported(port, tmp_path)
     size = 2**depth
     assert_same_photos(generator, port.eval(), draw_label(2, channels[0], size, size))
-    assert (described.image_size, described.direction) == (size, "BtoA")
-    assert described.data == "imported from latest_net_G.pth"
+    assert (model_config.image_size, model_config.direction) == (size, "BtoA")
+    assert model_config.data == "imported from latest_net_G.pth"
 
 
 def test_running_statistics_of_instance_norm_are_ignored_as_the_port_does(tmp_path):
@@ -144,30 +144,30 @@ def test_running_statistics_of_instance_norm_are_ignored_as_the_port_does(tmp_pa
 def test_batch_statistics_make_the_photos_of_the_port_without_eval(size, tmp_path):
     port = PortUNet("batch")
     generator, _ = imported(port, tmp_path, batch_statistics=True)
-    label = draw_label(1, 3, *size)
-    assert_same_photos(generator, port.train(), label)
+    label_map = draw_label(1, 3, *size)
+    assert_same_photos(generator, port.train(), label_map)
     with torch.no_grad():
-        assert (generator(label) - port.eval()(label)).abs().max() > 0.1
+        assert (generator(label_map) - port.eval()(label_map)).abs().max() > 0.1
 
 
 @torch.no_grad()
 def test_with_batch_statistics_images_in_a_batch_stay_apart(tmp_path):
     generator, _ = imported(PortUNet("batch"), tmp_path, batch_statistics=True)
-    labels = draw_label(2, 3, 32, 32)
-    torch.testing.assert_close(generator(labels)[:1], generator(labels[:1]))
+    label_maps = draw_label(2, 3, 32, 32)
+    torch.testing.assert_close(generator(label_maps)[:1], generator(label_maps[:1]))
 
 
 def test_dropout_acts_where_the_port_has_it(tmp_path):
     port = PortUNet("instance", depth=8, drop=True).train()
     generator, _ = imported(port, tmp_path)
     generator.train()
-    label = draw_label(1, 3, 256, 256)
+    label_map = draw_label(1, 3, 256, 256)
     torch.manual_seed(1)
     with torch.no_grad():
-        expected = port(label)
+        expected = port(label_map)
         torch.manual_seed(1)
-        torch.testing.assert_close(generator(label), expected)
-        assert (generator(label) - expected).abs().max() > 0.01
+        torch.testing.assert_close(generator(label_map), expected)
+        assert (generator(label_map) - expected).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.module."])
@@ -187,24 +187,24 @@ def test_files_of_old_and_of_safe_formats_are_read_alike(tmp_path):
     old = {name: t for name, t in weights.items() if not name.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     save_file(weights, tmp_path / "safe.SAFETENSORS")
-    label = torch.rand(1, 3, 32, 32)
+    label_map = torch.rand(1, 3, 32, 32)
     photos = []
     for source in (tmp_path / "old.pth", tmp_path / "safe.SAFETENSORS"):
         import_generator(source, tmp_path / source.stem)
         with torch.no_grad():
-            photos.append(load_generator(tmp_path / source.stem)[0](label))
+            photos.append(load_generator(tmp_path / source.stem)[0](label_map))
     assert torch.equal(*photos)
 
 
 def test_an_import_is_a_checkpoint_like_any_other(tmp_path):
     source = saved(PortUNet("instance", (1, 3)).state_dict(), tmp_path)
     (tmp_path / "model").mkdir()  # an empty folder is as good as none
-    described = import_generator(source, tmp_path / "model", direction="AtoB")
+    model_config = import_generator(source, tmp_path / "model", direction="AtoB")
     translator = Translator.load(tmp_path / "model", "cpu")
-    assert translator.config == described
-    assert described.direction == "AtoB"
-    label = torch.randint(0, 256, (40, 50, 1), dtype=torch.uint8).numpy()
-    assert translator([label])[0].shape == (40, 50, 3)
+    assert translator.config == model_config
+    assert model_config.direction == "AtoB"
+    label_map = torch.randint(0, 256, (40, 50, 1), dtype=torch.uint8).numpy()
+    assert translator([label_map])[0].shape == (40, 50, 3)
     files = {path.name for path in (tmp_path / "model").iterdir()}
     assert files == {"config.json", "model.safetensors"}
     generator = json.loads((tmp_path / "model" / "config.json").read_text())["generator"]

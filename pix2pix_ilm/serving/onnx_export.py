@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pix2pix_ilm.checkpoints import MODEL_CONFIG, load_generator
-from pix2pix_ilm.data.images import as_array, to_unit
+from pix2pix_ilm.data.images import as_array, to_model_range
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
@@ -80,10 +80,10 @@ def export_onnx(
             0.03 with float16. Nothing is written then.
     """
     require_onnx()
-    generator, described = load_generator(checkpoint)
-    size = checked_size(size, dynamic_size, described.image_size, generator.config.size_multiple)
+    generator, model_config = load_generator(checkpoint)
+    size = checked_size(size, dynamic_size, model_config.image_size, generator.config.size_multiple)
     model = to_onnx(generator, size, dynamic_size=dynamic_size, float16=float16)
-    model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(described), default=str))
+    model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(model_config), default=str))
 
     content = model.SerializeToString()
     multiple = generator.config.size_multiple
@@ -102,7 +102,7 @@ def export_onnx(
 
 
 def require_onnx() -> None:
-    """UserError, with what to do about it, if a package that exporting needs is missing."""
+    """Refuse, with what to do about it, if a package that exporting needs is missing."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         try:
             import_module(package)
@@ -113,7 +113,7 @@ def require_onnx() -> None:
 
 
 def checked_size(size: int | None, dynamic: bool, trained: int, multiple: int) -> int:
-    """The height and width to export for; UserError if the U-Net cannot halve it."""
+    """Return the height and width to export for; UserError if the U-Net cannot halve it."""
     if size is None:
         return trained
     if dynamic:
@@ -126,7 +126,7 @@ def checked_size(size: int | None, dynamic: bool, trained: int, multiple: int) -
 def to_onnx(
     generator: UNetGenerator, size: int, *, dynamic_size: bool, float16: bool
 ) -> "ModelProto":
-    """The generator as an ONNX model.
+    """Return the generator as an ONNX model.
 
     Raises:
         UserError: its weights do not fit into one file.
@@ -159,7 +159,7 @@ def to_onnx(
 
 
 def without_traces(model: "ModelProto") -> "ModelProto":
-    """The model without the exporter's notes of which line of which file made which operator."""
+    """Remove the exporter's notes of which line of which file made which operator."""
     for part in (*model.graph.node, *model.graph.value_info, model.graph):
         part.ClearField("metadata_props")
     return model
@@ -181,8 +181,8 @@ class Float16Generator(nn.Module):
             block.register_module("norm", InFloat32(block.get_submodule("norm")))
         self.eval()
 
-    def forward(self, label: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
-        return self.generator(label.half()).float()
+    def forward(self, label_map: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
+        return self.generator(label_map.half()).float()
 
 
 class InFloat32(nn.Module):
@@ -197,24 +197,24 @@ class InFloat32(nn.Module):
 
 
 def onnx_runner(content: bytes) -> Run:
-    """What computes photos from label maps with an ONNX model, on the CPU."""
+    """Return a function from label maps to photos by an ONNX model, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return lambda label: torch.from_numpy(session.run([OUTPUT], {INPUT: label.numpy()})[0])
+    return lambda label_map: torch.from_numpy(session.run([OUTPUT], {INPUT: label_map.numpy()})[0])
 
 
 def compare(
     generator: UNetGenerator, run: Run, sizes: Iterable[tuple[int, int]], tolerance: float
 ) -> Differences:
-    """The largest differences between the generator's photos and another program's."""
+    """Measure the largest differences between the generator's photos and another program's."""
     random, drawn = [], []
     for height, width in sizes:
-        for found, labels in (
+        for found, label_maps in (
             (random, random_labels(generator.config.in_channels, height, width)),
             (drawn, drawn_labels(generator.config.in_channels, height, width)),
         ):
-            found.append((run(labels) - infer(generator, labels)).abs().max())
+            found.append((run(label_maps) - infer(generator, label_maps)).abs().max())
     # torch's maximum of differences is NaN where one is, Python's may hide it.
     return Differences(
         random=torch.stack(random).max().item(),
@@ -224,13 +224,13 @@ def compare(
 
 
 def random_labels(channels: int, height: int, width: int) -> Float[Tensor, "b c h w"]:
-    """Noise, uniform in [-1, 1]; the same on every call."""
+    """Return noise, uniform in [-1, 1]; the same on every call."""
     shape = (CHECKED_BATCH, channels, height, width)
     return torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 def drawn_labels(channels: int, height: int, width: int) -> Float[Tensor, "b c h w"]:
-    """Label maps of drawn facades, stretched to a size."""
+    """Return label maps of drawn facades, stretched to a size."""
     drawn = [Image.fromarray(draw_pair(seed)[0]) for seed in range(CHECKED_BATCH)]
-    labels = torch.stack([torch.from_numpy(as_array(image, channels)) for image in drawn])
-    return F.interpolate(to_unit(labels), (height, width), mode="nearest")
+    label_maps = torch.stack([torch.from_numpy(as_array(image, channels)) for image in drawn])
+    return F.interpolate(to_model_range(label_maps), (height, width), mode="nearest")

@@ -4,12 +4,12 @@ from PIL import Image
 
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.serving.folders import translate_files
+from pix2pix_ilm.serving.files import translate_files
 from pix2pix_ilm.serving.translator import Translator
 
 
 @pytest.fixture
-def labels(tmp_path):
+def folder(tmp_path):
     """Three label maps, of two sizes."""
     folder = tmp_path / "labels"
     folder.mkdir()
@@ -18,12 +18,12 @@ def labels(tmp_path):
     return folder
 
 
-def test_every_image_of_a_folder_is_translated_under_its_name(make_checkpoint, labels, tmp_path):
+def test_every_image_of_a_folder_is_translated_under_its_name(make_checkpoint, folder, tmp_path):
     checkpoint, out = make_checkpoint(), tmp_path / "deep" / "out"
-    translate_files([labels], checkpoint, out, device="cpu")
+    translate_files([folder], checkpoint, out, device="cpu")
     assert sorted(path.name for path in out.iterdir()) == ["1.png", "10.png", "2.png"]
-    label = np.asarray(Image.open(labels / "2.png"))
-    expected = Translator.load(checkpoint, "cpu")([label])[0]
+    label_map = np.asarray(Image.open(folder / "2.png"))
+    expected = Translator.load(checkpoint, "cpu")([label_map])[0]
     assert np.array_equal(np.asarray(Image.open(out / "2.png")), expected)
 
 
@@ -31,19 +31,19 @@ def test_every_image_of_a_folder_is_translated_under_its_name(make_checkpoint, l
 def test_of_a_side_by_side_pair_the_label_map_is_translated(
     make_checkpoint, tmp_path, direction, half
 ):
-    label, photo = draw_pair(3, 32)
-    halves = [label, photo] if half == 0 else [photo, label]
+    label_map, photo = draw_pair(3, 32)
+    halves = [label_map, photo] if half == 0 else [photo, label_map]
     Image.fromarray(np.hstack(halves)).save(tmp_path / "pair.png")
     checkpoint = make_checkpoint(direction=direction)
     translate_files([tmp_path / "pair.png"], checkpoint, tmp_path / "out", side_by_side=True)
-    expected = Translator.load(checkpoint, "cpu")([label])[0]
+    expected = Translator.load(checkpoint, "cpu")([label_map])[0]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "pair.png")), expected)
 
 
-def test_bad_files_are_named_and_the_others_translated(make_checkpoint, labels, tmp_path):
-    (labels / "bad.png").write_bytes(b"no image")
+def test_bad_files_are_named_and_the_others_translated(make_checkpoint, folder, tmp_path):
+    (folder / "bad.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"3 of 4 images translated; not these \(1\):\n.*bad.png"):
-        translate_files([labels], make_checkpoint(), tmp_path / "out", device="cpu")
+        translate_files([folder], make_checkpoint(), tmp_path / "out", device="cpu")
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
@@ -58,14 +58,14 @@ def test_an_empty_folder_is_refused(make_checkpoint, tmp_path):
         translate_files([tmp_path / "empty"], make_checkpoint(), tmp_path / "out")
 
 
-def test_no_input_is_overwritten(make_checkpoint, labels):
-    before = (labels / "1.png").read_bytes()
+def test_no_input_is_overwritten(make_checkpoint, folder):
+    before = (folder / "1.png").read_bytes()
     with pytest.raises(UserError, match="would be overwritten"):
-        translate_files([labels], make_checkpoint(), labels)
-    assert (labels / "1.png").read_bytes() == before
+        translate_files([folder], make_checkpoint(), folder)
+    assert (folder / "1.png").read_bytes() == before
 
 
-def test_two_inputs_of_one_name_are_refused(make_checkpoint, labels, tmp_path):
-    Image.open(labels / "1.png").save(tmp_path / "1.webp")
+def test_two_inputs_of_one_name_are_refused(make_checkpoint, folder, tmp_path):
+    Image.open(folder / "1.png").save(tmp_path / "1.webp")
     with pytest.raises(UserError, match="would both become"):
-        translate_files([labels, tmp_path / "1.webp"], make_checkpoint(), tmp_path / "out")
+        translate_files([folder, tmp_path / "1.webp"], make_checkpoint(), tmp_path / "out")

@@ -64,7 +64,7 @@ def import_generator(
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
 
-    described = ModelConfig(
+    model_config = ModelConfig(
         generator=config,
         image_size=config.size_multiple,  # the port's U-Nets halve an image down to 1x1
         direction=direction,
@@ -72,12 +72,12 @@ def import_generator(
         step=None,  # the file does not say how many
     )
     with filling_folder(out) as folder:
-        save_generator(folder, weights, described)
-    return described
+        save_generator(folder, weights, model_config)
+    return model_config
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a file, on the CPU; UserError where it holds anything else."""
+    """Read the named tensors of a file, on the CPU; UserError where it holds anything else."""
     if path.is_dir():
         raise UserError("expected a file of weights, found a folder")
     if not path.exists():
@@ -90,7 +90,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def named_tensors(content: object) -> dict[str, Tensor]:
-    """What a file held, if that is tensors by name; UserError otherwise."""
+    """Return what a file held, if that is tensors by name; UserError otherwise."""
     if not isinstance(content, dict):
         raise UserError(f"expected tensors by name, found {type(content).__name__}")
     if not content:
@@ -104,14 +104,14 @@ def named_tensors(content: object) -> dict[str, Tensor]:
 
 
 def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without the prefixes that DataParallel and torch.compile put before all names."""
+    """Remove the prefixes that DataParallel and torch.compile put before all names."""
     wrappers = takewhile(lambda part: part in WRAPPERS, next(iter(tensors)).split("."))
     prefix = "".join(f"{wrapper}." for wrapper in wrappers)
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
 def infer_config(tensors: dict[str, Tensor]) -> GeneratorConfig:
-    """The generator that the tensors' names and the shapes of the outer convolutions tell of.
+    """Infer the generator from the tensors' names and the shapes of the outer convolutions.
 
     Raises:
         UserError: they are not of a U-Net, or of one that the application does not have.
@@ -132,7 +132,7 @@ def infer_config(tensors: dict[str, Tensor]) -> GeneratorConfig:
 
 
 def what_else(tensors: dict[str, Tensor]) -> str:
-    """What a file that holds no U-Net seems to hold."""
+    """Tell what a file that holds no U-Net seems to hold."""
     if any("conv_block" in name for name in tensors):
         return "of a ResNet generator, which is not supported; expected unet_256 or unet_128"
     return (
@@ -142,7 +142,7 @@ def what_else(tensors: dict[str, Tensor]) -> str:
 
 
 def conv_channels(tensors: dict[str, Tensor], layer: str) -> tuple[int, int]:
-    """The first two dimensions of a convolution's weight."""
+    """Return the first two dimensions of a convolution's weight."""
     weight = tensors.get(f"{layer}.weight")
     if weight is None:
         raise UserError(f"{layer}.weight: missing")
@@ -152,14 +152,14 @@ def conv_channels(tensors: dict[str, Tensor], layer: str) -> tuple[int, int]:
 
 
 def infer_norm(tensors: dict[str, Tensor]) -> NormName:
-    """BatchNorm is the port's only norm with weights; only before instance norm it has biases."""
+    """Infer the norm: only BatchNorm has weights, and only before instance norm are biases."""
     if f"{SECOND}.2.weight" in tensors:
         return "bn"
     return "in" if f"{FIRST_CONV}.bias" in tensors else "none"
 
 
 def port_layers(depth: int) -> Iterator[tuple[str, str]]:
-    """Our name and the port's of every layer, from the outermost skip block to the innermost."""
+    """Yield our name and the port's of every layer, from the outermost skip block inward."""
     yield "encoder.0.conv", FIRST_CONV
     yield "head", LAST_CONV
     block = SECOND
@@ -174,7 +174,7 @@ def port_layers(depth: int) -> Iterator[tuple[str, str]]:
 
 
 def port_names(config: GeneratorConfig) -> dict[str, tuple[str, Tensor]]:
-    """The port's name of each of our generator's tensors -> our name, and one like it on meta."""
+    """Map the port's name of each generator's tensor to our name, and one like it on meta."""
     layers = dict(port_layers(config.num_downs))
     with torch.device("meta"):
         state = UNetGenerator(config).state_dict()
@@ -205,28 +205,28 @@ def check_tensors(tensors: dict[str, Tensor], config: GeneratorConfig) -> None:
 
 
 def is_ignored(name: str, config: GeneratorConfig) -> bool:
-    """Whether the port ignores a tensor: old files have running statistics of InstanceNorm."""
+    """Return True if the port ignores a tensor: InstanceNorm's statistics in old files."""
     layer, _, kind = name.rpartition(".")
     norms = {port for ours, port in port_layers(config.num_downs) if ours.endswith("norm")}
     return config.norm == "in" and kind in STATISTICS and layer in norms
 
 
 def may_lack(name: str, config: GeneratorConfig) -> bool:
-    """Whether the port does without a tensor that ours has."""
+    """Return True if the port does without a tensor that ours has."""
     if name.endswith("num_batches_tracked"):  # unused, and younger than the oldest files
         return True
     return config.norm == "none" and name.endswith(".bias") and not name.startswith(LAST_CONV)
 
 
 def with_image_statistics(config: GeneratorConfig) -> GeneratorConfig:
-    """The same generator with BatchNorm's weights on the statistics of each image."""
+    """Return the same generator with BatchNorm's weights on the statistics of each image."""
     if config.norm != "bn":
         raise UserError("has no BatchNorm; leave out --batch-statistics")
     return replace(config, norm="in")
 
 
 def weights_for(config: GeneratorConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our generator's weights; biases that the port does without are 0."""
+    """Return our generator's weights; biases that the port does without are 0."""
     named = port_names(config)
     checked = check_weights(
         {name: tensor for name, tensor in tensors.items() if name in named},

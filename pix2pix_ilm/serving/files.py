@@ -9,10 +9,10 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from pix2pix_ilm.data.images import list_images, read_image, write_image
-from pix2pix_ilm.data.pairs import listing, no_images, read_halves
+from pix2pix_ilm.data.pairs import no_images, read_halves
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import is_folder, make_folder
+from pix2pix_ilm.files import is_folder, list_problems, make_folder
 from pix2pix_ilm.serving.translator import Translator
 
 
@@ -45,17 +45,19 @@ def translate_files(
     problems = []
     for target, source in track(targets.items(), "Translating", disable=not sys.stdout.isatty()):
         try:
-            label = read_label(source, translator, side_by_side)
-            write_image(target, translator([label])[0])
+            label_map = read_label(source, translator, side_by_side)
+            write_image(target, translator([label_map])[0])
         except UserError as error:
             problems.append(str(error))
     if problems:
         done = len(targets) - len(problems)
-        raise UserError(listing(f"{done} of {len(targets)} images translated; not these", problems))
+        raise UserError(
+            list_problems(f"{done} of {len(targets)} images translated; not these", problems)
+        )
 
 
 def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
-    """Which output comes from which input; UserError if two inputs share an output."""
+    """Return the inputs by their outputs; UserError if two inputs share an output."""
     targets: dict[Path, Path] = {}
     for given in inputs:
         found = list_images(given) if is_folder(given) else [given]
@@ -74,7 +76,7 @@ def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
 def read_label(
     source: Path, translator: Translator, side_by_side: bool
 ) -> UInt8[np.ndarray, "h w c"]:
-    """The label map of an input file, with the channels that the generator expects."""
+    """Read the label map of an input file, with the channels that the generator expects."""
     channels = translator.config.generator.in_channels
     if not side_by_side:
         return read_image(source, channels)

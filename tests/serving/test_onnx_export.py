@@ -17,23 +17,23 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import infer
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
-from pix2pix_ilm.serving import export
-from pix2pix_ilm.serving.export import compare, drawn_labels, export_onnx
+from pix2pix_ilm.serving import onnx_export
+from pix2pix_ilm.serving.onnx_export import compare, drawn_labels, export_onnx
 
 # The tests' checks of shapes would compare, and so fix, the sizes that an export leaves open.
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-def photo_of(path, label: torch.Tensor) -> np.ndarray:
+def photo_of(path, label_map: torch.Tensor) -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, {"label_map": label.numpy()})[0]
+    return session.run(None, {"label_map": label_map.numpy()})[0]
 
 
 @torch.no_grad()
 def assert_same_photos(path, checkpoint, shape, tolerance=1e-4) -> None:
-    label = torch.rand(shape) * 2 - 1
-    photo = load_generator(checkpoint)[0](label).numpy()
-    np.testing.assert_allclose(photo_of(path, label), photo, rtol=0, atol=tolerance)
+    label_map = torch.rand(shape) * 2 - 1
+    photo = load_generator(checkpoint)[0](label_map).numpy()
+    np.testing.assert_allclose(photo_of(path, label_map), photo, rtol=0, atol=tolerance)
     assert photo.std() > 0.1
 
 
@@ -61,8 +61,8 @@ def test_a_model_says_what_goes_in_and_out_and_what_it_is(make_checkpoint, tmp_p
     checkpoint, path = make_checkpoint(out_channels=1), tmp_path / "model.onnx"
     export_onnx(checkpoint, path, size=64)
     session = onnxruntime.InferenceSession(path)
-    (label,), (photo,) = session.get_inputs(), session.get_outputs()
-    assert (label.name, label.type, label.shape) == (
+    (label_map,), (photo,) = session.get_inputs(), session.get_outputs()
+    assert (label_map.name, label_map.type, label_map.shape) == (
         "label_map", "tensor(float)", ["batch", 3, 64, 64]
     )  # fmt: skip
     assert (photo.name, photo.type, photo.shape) == (
@@ -101,7 +101,7 @@ def test_a_model_that_differs_is_not_written(make_checkpoint, tmp_path, monkeypa
     def run(label_maps):  # NaN differs from everything, itself included
         return torch.full_like(label_maps, torch.nan)
 
-    monkeypatch.setattr("pix2pix_ilm.serving.export.onnx_runner", lambda _: run)
+    monkeypatch.setattr("pix2pix_ilm.serving.onnx_export.onnx_runner", lambda _: run)
     with pytest.raises(UserError, match=r"model\.onnx: not written, because its photos differ"):
         export_onnx(checkpoint, path)
     assert path.read_bytes() == b"an earlier one"
@@ -111,8 +111,8 @@ def test_a_model_that_differs_is_not_written(make_checkpoint, tmp_path, monkeypa
 def test_the_largest_difference_of_all_sizes_counts(make_checkpoint):
     generator, _ = load_generator(make_checkpoint())
 
-    def run(label):
-        return infer(generator, label) + 0.25 * (label.shape[3] == 64)
+    def run(label_map):
+        return infer(generator, label_map) + 0.25 * (label_map.shape[3] == 64)
 
     differences = compare(generator, run, [(32, 32), (32, 64), (32, 32)], tolerance=0.2)
     assert differences.random == pytest.approx(0.25, abs=1e-6)
@@ -123,9 +123,9 @@ def test_the_largest_difference_of_all_sizes_counts(make_checkpoint):
 
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (300, 400)])
 def test_drawn_label_maps_have_the_classes_colors_at_any_size(height, width):
-    labels = drawn_labels(3, height, width)
-    assert labels.shape == (2, 3, height, width)
-    colors = {tuple(color) for color in to_uint8(labels).flatten(0, 2).unique(dim=0).tolist()}
+    label_maps = drawn_labels(3, height, width)
+    assert label_maps.shape == (2, 3, height, width)
+    colors = {tuple(color) for color in to_uint8(label_maps).flatten(0, 2).unique(dim=0).tolist()}
     assert len(colors) > 3
     assert colors <= {tuple(color) for color in PALETTE.values()}
     assert drawn_labels(1, height, width).shape == (2, 1, height, width)
@@ -164,6 +164,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_a_network_beyond_one_files_limit_is_refused(make_checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "PROTOBUF_LIMIT", 100_000)
+    monkeypatch.setattr(onnx_export, "PROTOBUF_LIMIT", 100_000)
     with pytest.raises(UserError, match="expected less than 2 GB of weights"):
         export_onnx(make_checkpoint(), tmp_path / "model.onnx")
