@@ -16,36 +16,23 @@ from torch import Tensor
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint, save_generator
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
-from pix2pix_ilm.evaluation.scores import configuration_title
+from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, make_scorer
+from pix2pix_ilm.evaluation.record import (
+    METRICS_FILE,
+    RecordedMetrics,
+    read_metrics,
+    record_metrics,
+)
+from pix2pix_ilm.evaluation.scores import Sampling, configuration_title
 from pix2pix_ilm.files import make_folder, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.templates import render
 
 PICTURE = "facades.png"
 DRAWABLE = ("facades", "synthetic")  # data whose label maps the project can draw
 METRICS = {"rmse": "RMSE", "lpips": "LPIPS", "ssim": "SSIM"}
-CARD = """# {title}
-
-A pix2pix U-Net generator ({norms} in generator / discriminator) that translates {size}x{size} label
-maps into photos, trained on {data}{steps} with pix2pix-ilm.
-
-{picture}{table}## Use
-
-```python
-from pix2pix_ilm import Translator
-
-photo = Translator.load("OWNER/NAME")([label_map])[0]  # uint8 arrays (height, width, channels)
-```
-
-## Data and papers
-
-{data} is what it saw, and all that it knows: other label maps give poor photos. Its photos are not
-real places. Papers: Jia, Chen, Chen, *Instance-Level Meta Normalization*, CVPR 2019; Isola, Zhu,
-Zhou, Efros, *Image-to-Image Translation with Conditional Adversarial Networks*, CVPR 2017; for CMP
-Facades Tylecek and Sara, *Spatial Pattern Templates for Recognition of Objects with Regular
-Structure*, GCPR 2013.
-"""
+CARD = Path(__file__).parent / "assets" / "model_card.md"
 
 
 class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
@@ -104,20 +91,28 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         return self.model_config
 
 
-def export_folder(checkpoint: Path, out: Path, *, float16: bool = False) -> None:
+def export_folder(
+    checkpoint: Path,
+    out: Path,
+    *,
+    float16: bool = False,
+    data: str | None = None,
+    split: str = "test",
+) -> None:
     """Write a trained model as a folder to share: no training state, no paths, a model card.
 
-    The card has the metrics that ``evaluate --record`` found for these very weights: export, record
-    the metrics of what was exported, and export that onto itself.
+    The card has the metrics of these very weights, if they were recorded or are measured now.
 
     Args:
         checkpoint: folder of the trained model.
         out: folder for config.json, model.safetensors, README.md and, for facades, a picture.
         float16: store the weights in half precision; everybody computes with them in float32.
+        data: pairs to measure what was written on, for the card and metrics.json; unset: none.
+        split: of the data.
 
     Raises:
-        UserError: no checkpoint, weights that float16 cannot hold, or a folder that cannot be
-            written.
+        UserError: no checkpoint, weights that float16 cannot hold, no such data, or a folder that
+            cannot be written.
     """
     generator = PretrainedGenerator.from_pretrained(str(checkpoint))
     model_config = generator.trained()
@@ -130,6 +125,10 @@ def export_folder(checkpoint: Path, out: Path, *, float16: bool = False) -> None
     generator.load_state_dict(weights)  # what the picture shows is what is written
     make_folder(out)
     generator.write(out, dtype)
+    if data is not None:
+        scorer = make_scorer(Sampling(), "alex", "auto", batch_size=8)
+        record_metrics(evaluate_checkpoints([out], data, split, scorer))
+        generator.record = read_metrics(out, model_config.step)
     generator.generate_model_card().save(out / "README.md")
 
 
@@ -169,29 +168,19 @@ def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> Mode
 
 def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
     """Return the card in Markdown, beneath what the hub's search reads."""
-    data = "CMP Facades" if model_config.data == "facades" else f"`{Path(model_config.data).name}`"
-    shown = f"![Drawn label maps and the model's photos of them]({PICTURE})\n\n"
-    return CARD.format(
+    name = Path(model_config.data).name
+    found = record.metrics if record else {}
+    return render(
+        CARD,
         title=f"pix2pix {configuration_title(model_config)}",
         norms=configuration_title(model_config),
         size=model_config.image_size,
-        data=data,
-        steps=f" for {model_config.step} steps" if model_config.step else "",
-        picture=shown if shows_facades(model_config) else "",
-        table=metrics_table(record) if record else "",
+        data="CMP Facades" if model_config.data == "facades" else f"`{name}`",
+        steps=model_config.step,
+        picture=PICTURE if shows_facades(model_config) else None,
+        metrics={title: found[name] for name, title in METRICS.items() if name in found},
+        protocol=record.protocol if record else {},
     )
-
-
-def metrics_table(record: RecordedMetrics) -> str:
-    """Return the metrics with their intervals, and how they were measured."""
-    protocol = ", ".join(f"{key} {value}" for key, value in record.protocol.items())
-    rows = [
-        f"| {title} | {value.mean:.4g} | {value.low:.4g} to {value.high:.4g} |"
-        for name, title in METRICS.items()
-        if (value := record.metrics.get(name))
-    ]
-    head = "| metric | mean | 95 % interval over images |\n| --- | --- | --- |"
-    return "\n".join([head, *rows, "", f"({protocol})", "", ""])
 
 
 def shows_facades(model_config: ModelConfig) -> bool:

@@ -36,6 +36,10 @@ class Folder:
     """The folder."""
     float16: bool = False
     """Half the size, slightly different photos: weights in float16."""
+    data: str | None = None
+    """Pairs to measure the model on, as of 'evaluate': its card then has the metrics."""
+    split: str = "test"
+    """Split of the data."""
 
 
 def run(prog: str, arguments: list[str]) -> None:

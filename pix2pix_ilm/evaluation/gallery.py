@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import PIL.Image
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Image, Scores
 from pix2pix_ilm.evaluation.tables import arrow, means_table
+from pix2pix_ilm.templates import render
 
-ASSETS = Path(__file__).parent / "assets"
+TEMPLATE = Path(__file__).parent / "assets" / "gallery.html"
 LARGEST_SIDE = 256  # pixels: larger images are reduced
 QUALITY = 85  # of WebP: 200 images of 3 models make a page of about 15 MB
 
@@ -23,14 +23,8 @@ QUALITY = 85  # of WebP: 200 images of 3 models make a page of about 15 MB
 def gallery(evaluation: Evaluation) -> str:
     """Write one HTML page with everything in it; it asks no server for anything."""
     models = sum(not one.baseline for one in evaluation.scores)
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(ASSETS),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("gallery.html").render(
+    return render(
+        TEMPLATE,
         headline=f"{len(evaluation.targets)} images, {models} model{'s' * (models != 1)}",
         protocol=evaluation.protocol,
         table=means_table(evaluation.summary, evaluation.columns),

@@ -71,7 +71,7 @@ class GeneratorConfig:
 
     @property
     def has_bias(self) -> bool:
-        """Return True if inner convolutions have a bias: not with BatchNorm, as in the reference."""
+        """Return True if inner convolutions have a bias: not with BatchNorm, as in pix2pix."""
         return self.norm != "bn"
 
     def drops(self, block: int) -> bool:

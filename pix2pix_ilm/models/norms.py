@@ -118,13 +118,7 @@ class ILMNorm2d(nn.Module):
     def rescaling(
         self, mean: Float[Tensor, "b c"], var: Float[Tensor, "b c"], *, pixels: int
     ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-        """Return the rescaling parameters (omega, beta) of each instance.
-
-        Args:
-            mean: of each channel's pixels.
-            var: their biased variance.
-            pixels: their number.
-        """
+        """Return each instance's omega and beta from the biased moments of its channels' pixels."""
         num_keys = self.num_channels // self.key_group_size
         mu, gamma = pool_moments(mean, var, num_keys, pixels, self.correction)  # eq. (3)
         # A variance may exceed float16's largest number, 65504.
@@ -291,11 +285,7 @@ def check_divides(name: str, size: int, num_channels: int) -> None:
 
 
 def check_norm(network: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
-    """Build each layer once without memory, so that a bad setting is refused under its own path.
-
-    Raises:
-        SettingError: e.g. of ``generator.norm_options.key_group_size``.
-    """
+    """Build each layer once without memory, so that a SettingError has the bad setting's path."""
     for width in sorted(set(widths)):
         try:
             with torch.device("meta"):

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from pix2pix_ilm import metrics
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.templates import render
 from pix2pix_ilm.web.downloads import (
     Downloads,
     free_name,
@@ -33,6 +33,7 @@ from pix2pix_ilm.web.uploads import (
     snap_to_palette,
 )
 
+ASSETS = Path(__file__).parent / "assets"
 VARIATIONS = 6
 MAX_FILES = 100  # in a batch
 METRICS = {
@@ -259,23 +260,13 @@ def size_of(image: RGBImage) -> str:
 
 def caption(photos: Sequence[Photo], notes: Sequence[str]) -> str:
     """Write models, sizes, times and notes as one line of HTML."""
-    parts = [
-        f"<b>{escape(photo.model.name)}</b> {size_of(photo.image)}, {photo.seconds * 1e3:.0f} ms"
-        for photo in photos
-    ]
-    return " · ".join([*parts, *map(escape, notes)])
+    return render(ASSETS / "caption.html", photos=photos, notes=notes, size_of=size_of).strip()
 
 
 def metrics_table(photos: Sequence[Photo], real: RGBImage) -> str:
     """Write how far the photos are from the real one as an HTML table."""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in METRICS)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(photo.model.name)}</th>'
-        + "".join(f"<td>{value}</td>" for value in measure(photo.image, real))
-        + "</tr>"
-        for photo in photos
-    )
-    return f'<table><thead><tr><th scope="col">Model</th>{heads}</tr></thead>{rows}</table>'
+    rows = [(photo, measure(photo.image, real)) for photo in photos]
+    return render(ASSETS / "metrics.html", metrics=METRICS, rows=rows)
 
 
 def measure(photo: RGBImage, real: RGBImage) -> list[str]:

@@ -3,10 +3,14 @@ import pytest
 
 def test_export_folder_writes_one_to_share(run, trained, tmp_path, drawn_pairs):
     shared = tmp_path / "shared"
-    assert run("export", "folder", trained, "--out", shared, "--float16") == 0
-    assert run("evaluate", shared, "--data", drawn_pairs, "--split", "val", "--record") == 0
-    assert run("export", "folder", shared, "--out", shared, "--float16") == 0
-    assert "| LPIPS |" in (shared / "README.md").read_text("utf-8")
+    options = ("--float16", "--data", drawn_pairs, "--split", "val")
+    assert run("export", "folder", trained, "--out", shared, *options) == 0
+    card = (shared / "README.md").read_text("utf-8")
+    assert "| LPIPS |" in card
+    assert "split val" in card
+    record = (shared / "metrics.json").read_bytes()
+    assert run("evaluate", shared, *options[1:], "--record") == 0
+    assert (shared / "metrics.json").read_bytes() == record
 
 
 @pytest.mark.usefixtures("unchecked")  # the exporter cannot trace them

@@ -32,17 +32,17 @@ def evaluation() -> Evaluation:
     }
     columns = [metric for metric in table_metrics() if metric.name in CHEAP]
     targets = torch.from_numpy(np.stack(photos))
+
+    def values_of(images: list[Image]) -> dict[str, tuple[float, ...]]:
+        values = measure(torch.from_numpy(np.stack(images))[None], targets, columns)
+        return {m.name: tuple(of) for m, of in zip(columns, values.t().tolist(), strict=True)}
+
     scores = [
         Scores(
             name=name,
             configuration=configuration,
             images=tuple(f"{i + 1}.png" for i in range(IMAGES)),
-            values={
-                key: tuple(value.tolist())
-                for key, value in measure(
-                    torch.from_numpy(np.stack(outputs[name]))[None], targets, columns
-                ).items()
-            },
+            values=values_of(outputs[name]),
             step=800,
             seed=seed,
         )
@@ -53,7 +53,7 @@ def evaluation() -> Evaluation:
         columns=columns,
         scores=scores,
         summary=summarize(scores),
-        labels=labels,
+        label_maps=labels,
         targets=photos,
         outputs=outputs,
     )

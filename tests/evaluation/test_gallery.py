@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pix2pix_ilm.evaluation import gallery as module
-from pix2pix_ilm.evaluation.gallery import ASSETS, LARGEST_SIDE, gallery, model_titles
+from pix2pix_ilm.evaluation.gallery import LARGEST_SIDE, TEMPLATE, gallery, model_titles
 from pix2pix_ilm.evaluation.tables import means_table
 
 
@@ -124,9 +124,9 @@ def test_the_table_of_means_stands_in_the_page_without_javascript(evaluation, pa
 
 
 def test_without_label_maps_there_is_no_such_column(evaluation):
-    page = Page(gallery(replace(evaluation, labels=[])))
+    page = Page(gallery(replace(evaluation, label_maps=[])))
     assert data(page, "images")["labels"] == []
-    assert "pictures.labels.length ?" in (ASSETS / "gallery.js").read_text()
+    assert "pictures.labels.length ?" in (TEMPLATE.parent / "gallery.js").read_text()
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
@@ -155,16 +155,18 @@ def test_placeholders_in_names_are_just_text(renamed):
 
 def test_the_script_finds_every_element_that_it_asks_for(page):
     ids = {of["id"] for _, of in page.tags if "id" in of}
-    asked = set(re.findall(r'byId\("([\w-]+)"\)', (ASSETS / "gallery.js").read_text()))
+    asked = set(re.findall(r'byId\("([\w-]+)"\)', (TEMPLATE.parent / "gallery.js").read_text()))
     assert asked
     assert asked <= ids
 
 
 def test_both_color_schemes_define_the_same_colors():
-    light, dark = re.findall(r":root \{(.*?)\}", (ASSETS / "gallery.css").read_text(), re.DOTALL)
+    light, dark = re.findall(
+        r":root \{(.*?)\}", (TEMPLATE.parent / "gallery.css").read_text(), re.DOTALL
+    )
     names = [set(re.findall(r"(--[\w-]+):", scheme)) for scheme in (light, dark)]
     assert names[0] == names[1]
-    used = set(re.findall(r"var\((--[\w-]+)\)", (ASSETS / "gallery.css").read_text()))
+    used = set(re.findall(r"var\((--[\w-]+)\)", (TEMPLATE.parent / "gallery.css").read_text()))
     assert used <= names[0] | {"--hue", "--columns"}
 
 
