@@ -194,7 +194,8 @@ class Scorer:
         outputs = translate_batches(
             generator, label_maps, self.sampling, self.device, self.batch_size
         )
-        scored = self.against(outputs, pairs, mine)
+        samples = self.sampling.samples if self.sampling.dropout else 1
+        scored = self.against(outputs, pairs, mine, samples)
         scores = Scores(
             name=str(folder),
             configuration=configuration_title(model_config),
@@ -223,12 +224,12 @@ class Scorer:
         return scores, scored.photos
 
     def against(
-        self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int]
+        self, outputs: Iterable[Tensor], pairs: PairedImages, mine: list[int], samples: int = 1
     ) -> ScoredImages:
         """Score consecutive batches of this process's images; return those of all processes."""
         targets = in_batches(as_rgb(pairs.photo[mine]), self.batch_size)
         batches = zip(outputs, targets, strict=True)
-        return self.gather([self.batch(*batch) for batch in batches], len(pairs))
+        return self.gather([self.batch(*batch) for batch in batches], len(pairs), samples)
 
     def folders(self, outputs: Path, targets: Path) -> tuple[Scores, list[Image]]:
         """Score images that any program made, matched to their targets by file name.
@@ -263,18 +264,17 @@ class Scorer:
             diversity=diversity(outputs, self.lpips_net) if len(outputs) > 1 else None,
         )
 
-    def gather(self, batches: Sequence[ScoredImages], count: int) -> ScoredImages:
+    def gather(self, batches: Sequence[ScoredImages], count: int, samples: int = 1) -> ScoredImages:
         """Join the batches of all processes' shards, in the order of the data set."""
-        # Of no images, no batch tells how many columns there are.
-        columns = len(self.columns) + (self.sampling.dropout and self.sampling.samples > 1)
-        values = torch.zeros(0, columns, dtype=torch.float64)
+        measured = len(self.columns)
+        # A process without images has no batch to tell whether there are several samples.
+        values = torch.zeros(0, measured + (samples > 1), dtype=torch.float64)
         for batch in batches:
             diversity = [] if batch.diversity is None else [batch.diversity[:, None]]
             values = torch.cat([values, torch.cat([batch.metrics, *diversity], dim=1)])
         values = gather_shards(values, count)
         photos = gather_photos([photo for batch in batches for photo in batch.photos], count)
-        measured = len(self.columns)
-        diversity = values[:, measured] if columns > measured else None
+        diversity = values[:, measured] if samples > 1 else None
         return ScoredImages(photos=photos, metrics=values[:, :measured], diversity=diversity)
 
     def by_metric(self, scored: ScoredImages) -> dict[str, tuple[float, ...]]:
