@@ -36,7 +36,8 @@ from pix2pix_ilm.training.config import Precision, StepMode, TrainConfig
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, make_step
 
 PAIRS = 20
-MATMUL = 2048
+MATMUL = {"cuda": 2048, "cpu": 512}
+"""Side of a large matrix; a CPU that emulates bfloat16 takes a minute for one of 2048."""
 Step = Callable[[], Any]
 
 
@@ -183,8 +184,9 @@ def time_turn(step: Step, steps: int) -> float:
 def matmul_flops(device: torch.device, precision: Precision) -> float:
     """Operations per second of a large matrix product: what this machine can do."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    matrix = torch.randn(MATMUL, MATMUL, device=device, dtype=dtype)
-    return 2 * MATMUL**3 / time_turn(lambda: matrix @ matrix, 3)
+    side = MATMUL.get(device.type, 1024)
+    matrix = torch.randn(side, side, device=device, dtype=dtype)
+    return 2 * side**3 / time_turn(lambda: matrix @ matrix, 3)
 
 
 def table(found: dict[str, Any]) -> Table:

@@ -241,7 +241,7 @@ for moment in map(float, sys.argv[2:]):
 
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(config):
-    config = replace(config, epochs=20)
+    config = replace(config, epochs=8)
     whole = loop.train(replace(config, name="whole"))
     whole_record = run_folder.open_run(whole)
     folder, lock = run_folder.create_folder(config)
