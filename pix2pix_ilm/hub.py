@@ -84,6 +84,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         return ModelCard(f"---\n{card}\n---\n{card_text(model_config, self.record)}")
 
     def trained(self) -> ModelConfig:
+        """Return what the generator was trained for; ValueError for fresh weights."""
         if self.model_config is None:
             raise ValueError(
                 "model_config: expected what the generator was trained for, found None"

@@ -121,6 +121,7 @@ def unwritable(folder: Path, error: OSError) -> UserError:
 
 
 def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
+    """Return the folder's name of one decoded split at one size."""
     return f"{digest[:32]}-{size}-{channels[0]}{channels[1]}-v{FORMAT}"
 
 

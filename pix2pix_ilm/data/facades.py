@@ -133,6 +133,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def open_archive(path: Path) -> IO[bytes]:
+    """Open the archive; UserError if it cannot be read."""
     try:
         return path.open("rb")
     except OSError as error:

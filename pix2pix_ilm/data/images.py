@@ -45,6 +45,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def is_image_file(path: Path) -> bool:
+    """Return True for a suffix that can be read."""
     return kind_of(path) == "images"
 
 

@@ -234,6 +234,7 @@ def own_style() -> Iterator[None]:
 
 
 def titles(axes: "Axes", title: str, explained: str) -> None:
+    """Write a title and a smaller line beneath it."""
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24, color=INK)
     axes.annotate(
         explained, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=INK
@@ -241,6 +242,7 @@ def titles(axes: "Axes", title: str, explained: str) -> None:
 
 
 def axis_label(metric: Metric) -> str:
+    """Return a metric's title with its unit."""
     return metric.title + UNITS.get(metric.name, "")
 
 

@@ -132,6 +132,7 @@ def translate_batches(
 
 
 def as_rgb(images: UInt8[Tensor, "b h w c"]) -> UInt8[Tensor, "b h w 3"]:
+    """Repeat gray images over three channels."""
     return images.expand(-1, -1, -1, 3)
 
 

@@ -91,6 +91,7 @@ def check_images(images: Images, targets: Images, smallest: int = SSIM_WINDOW) -
 
 
 def difference(images: Images, targets: Images) -> Int[Tensor, "b h w 3"]:
+    """Return the differences of uint8 images, int32 from -255 to 255."""
     check_images(images, targets)
     return images.int() - targets.int()
 

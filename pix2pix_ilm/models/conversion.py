@@ -150,6 +150,7 @@ def reasons_to_leave(norms: Layers, select: Select | None) -> dict[nn.Module, st
 
 
 def is_selected(name: str, layer: nn.Module, select: Select | None) -> bool:
+    """Return True if a layer's name matches the pattern, or the function says so."""
     if select is None:
         return True
     return fnmatchcase(name, select) if isinstance(select, str) else bool(select(name, layer))
@@ -210,6 +211,7 @@ def check_statistics(layers: Layers, batch_norm: bool) -> None:
 
 
 def check_found(layers: Layers, left: Sequence[LeftLayer]) -> None:
+    """Refuse a module in which nothing can be converted."""
     if not layers:
         found = Counter(f"{layer.kind} ({layer.reason})" for layer in left)
         listed = ", ".join(f"{count} {what}" for what, count in found.items())
@@ -268,13 +270,16 @@ def nearest_tensor(module: nn.Module, name: str) -> Tensor:
 
 
 def changed_layer(names: Sequence[str], layer: nn.Module, ilm: ILMNorm2d) -> ChangedLayer:
+    """Report one layer and its ILM version."""
     added = count_weights(ilm) - count_weights(layer)
     return ChangedLayer((*names,), kind(layer), ilm.standardization, ilm.num_channels, added)
 
 
 def kind(layer: nn.Module) -> str:
+    """Return the name of a layer's type."""
     return type(layer).__name__
 
 
 def count_weights(module: nn.Module) -> int:
+    """Count a module's weights."""
     return sum(parameter.numel() for parameter in module.parameters())

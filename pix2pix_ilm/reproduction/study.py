@@ -48,6 +48,7 @@ class Study:
     def training(
         self, folder: Path, generator: NormName, discriminator: NormName, seed: int
     ) -> TrainConfig:
+        """Return the settings of one of the study's trainings."""
         shared = self.config
         return replace(
             shared,
@@ -102,6 +103,7 @@ class Progress:
 
     @property
     def finished(self) -> bool:
+        """Return True if all steps are done."""
         return self.done == self.total
 
 
@@ -163,6 +165,7 @@ def train_all(trainings: Sequence[TrainConfig], say: Say) -> bool:
 
 
 def train_or_resume(config: TrainConfig) -> None:
+    """Train, or go on where the folder has a run."""
     folder = config.checkpoints / config.run_name
     if (folder / run_folder.RUN).exists():
         loop.resume(folder)

@@ -50,6 +50,7 @@ class Differences:
 
     @property
     def tolerable(self) -> bool:
+        """Return True if neither difference exceeds the tolerance."""
         return all(value <= self.tolerance for value in (self.random, self.drawn))  # NaN is not
 
 

@@ -154,6 +154,7 @@ def lock_if_new(folder: Path) -> AbstractContextManager[object] | None:
 
 
 def is_empty(folder: Path) -> bool:
+    """Return True if a folder holds nothing but a lock."""
     return all(path.name == LOCK for path in folder.iterdir())
 
 
@@ -164,6 +165,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def current_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in VERSIONED}
 
 

@@ -67,6 +67,7 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
 
 
 def read_asset(name: str) -> str:
+    """Read a text file of the painter."""
     return (ASSETS / name).read_text("utf-8")
 
 

@@ -56,6 +56,7 @@ async def inspect_body(scope: Scope, receive: Receive) -> Receive:
 
 
 def too_large() -> Refusal:
+    """Return the answer to a body of too many bytes."""
     sentence = "The request is over the maximum allowed size."  # Gradio too makes it a 413
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
 

@@ -255,6 +255,7 @@ def to_channels(label_map: RGBImage, channels: int) -> UInt8[np.ndarray, "h w c"
 
 
 def size_of(image: RGBImage) -> str:
+    """Return WIDTHxHEIGHT."""
     return f"{image.shape[1]}x{image.shape[0]}"
 
 

@@ -52,10 +52,12 @@ def files_input(title: str, **settings: Any) -> gr.Files:
 
 
 def uploaded_path(payload: ImageData | None) -> str | None:
+    """Return an uploaded file's path, or None."""
     return payload.path if payload else None
 
 
 def uploaded_paths(payload: ListFiles | None) -> list[str]:
+    """Return the paths of uploaded files."""
     return [file.path for file in payload] if payload else []
 
 

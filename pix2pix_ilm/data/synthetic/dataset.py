@@ -66,11 +66,13 @@ def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
 
 
 def check_size(size: int) -> None:
+    """Refuse sizes that cannot be drawn."""
     if not 32 <= size <= 1024:
         raise ArgumentError("size", "32 to 1024 pixels", size)
 
 
 def write_pair(path: Path, seed: int, size: int) -> None:
+    """Write one pair as a PNG: photo left, label map right, each (size, size, 3)."""
     label_maps, photo = draw_pair(seed, size)
     pair = Image.fromarray(np.hstack([photo, label_maps]))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,7 @@ def write_pair(path: Path, seed: int, size: int) -> None:
 
 
 def draw_labels(scene: Scene, size: int) -> Picture:
+    """Draw the label map of a scene: (size, size, 3) uint8 in colors of the palette."""
     label_maps = np.empty((size, size, 3), np.uint8)
     for element in scene.elements:
         label_maps[element.box.pixels(size)] = PALETTE[element.kind]

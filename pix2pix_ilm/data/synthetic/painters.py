@@ -59,6 +59,7 @@ class Patch:
 
 
 def paint_sky(patch: Patch) -> None:
+    """Paint the sky with clouds, brighter toward the horizon."""
     clouds = (0.5 * patch.clouds(8, 4) + 0.3 * patch.clouds(18, 9)).clip(0, 1)
     patch.pixels[:] = patch.scene.colors["sky"]
     patch.blend((238, 240, 242), (clouds + 1.6 * patch.down).clip(0, 0.9))
@@ -97,6 +98,7 @@ class Masonry:
 
 
 def paint_window(patch: Patch) -> None:
+    """Paint a window: what is behind it, glass and frame."""
     glaze(patch)
     furnish(patch)
     frame(patch)
@@ -135,6 +137,7 @@ def frame(patch: Patch) -> None:
 
 
 def paint_arch(patch: Patch) -> None:
+    """Paint a window under an arch."""
     paint_window(patch)
     rise = 0.5 * patch.width / patch.height
     outside = (2 * patch.across - 1) ** 2 + (1 - patch.down / rise) ** 2 > 1
@@ -142,6 +145,7 @@ def paint_arch(patch: Patch) -> None:
 
 
 def paint_ledge(patch: Patch) -> None:
+    """Paint a ledge, darker toward its lower edge."""
     patch.blend("trim")
     patch.shade(1.1 - 0.3 * patch.down)
     patch.bevel()
@@ -178,6 +182,7 @@ def paint_balustrade(patch: Patch) -> None:
 
 
 def paint_blind(patch: Patch) -> None:
+    """Paint a shutter's slats."""
     slats = min(12, patch.height / 3)
     patch.blend("blind")
     patch.shade(np.where(patch.border() < 1, 1.1, 1.15 - 0.4 * (slats * patch.down % 1)))
@@ -230,6 +235,7 @@ def paint_shop(patch: Patch) -> Patch:
 
 
 def paint_sign(patch: Patch) -> None:
+    """Paint a shop's sign."""
     board = paint_shop(patch)
     inside = (np.abs(board.across - 0.5) < 0.3) & (np.abs(board.down - 0.5) < 0.25)
     board.blend("shop")
@@ -238,6 +244,7 @@ def paint_sign(patch: Patch) -> None:
 
 
 def paint_awning(patch: Patch) -> None:
+    """Paint a striped awning."""
     cloth = paint_shop(patch)
     stripes = cloth.width / max(0.3 * cloth.height, 2)
     cloth.blend("shop")

@@ -12,6 +12,7 @@ Picture = UInt8[np.ndarray, "size size 3"]
 
 
 def draw_photo(scene: Scene, size: int, rng: Generator) -> Picture:
+    """Draw the photo of a scene: (size, size, 3) uint8."""
     photo = np.empty((size, size, 3), np.float32)
     for element in scene.elements:
         cast_shadow(photo, element, scene)
@@ -47,4 +48,5 @@ def develop(photo: Pixels, scene: Scene, rng: Generator) -> Picture:
 
 
 def to_bytes(photo: Pixels) -> UInt8[np.ndarray, "height width 3"]:
+    """Round values in [0, 255] to uint8."""
     return photo.clip(0, 255).astype(np.uint8)
