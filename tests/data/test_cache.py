@@ -373,7 +373,7 @@ for _ in range(2):
         os.read(waiting, 1)
         images = load_pairs(pairs, 64, direction="AtoB", cache=store)
         (array,) = store.glob("*/a.npy")
-        line = f"{images.label.sum()} {images.photo.sum()} {array.stat().st_ino}\\n"
+        line = f"{images.label_map.sum()} {images.photo.sum()} {array.stat().st_ino}\\n"
         os.write(1, line.encode())
         os._exit(0)
 os.close(go)
