@@ -229,7 +229,9 @@ class NormOptions:
     var_activation: ActivationName = "sigmoid"
     """What bounds the ILM norms' part of the weight; likewise."""
     affine: bool = True
-    """Whether bn, in, gn and ln learn a weight and a bias; the ILM norms always do."""
+    """Let bn, in, gn and ln learn a weight and a bias, as the ILM norms always do."""
+    neutral_start: bool = False
+    """Let the ILM norms' omega start at 1, as Instance Norm's does, not at 1.5."""
 
 
 def make_norm(name: NormName, num_channels: int, options: NormOptions | None = None) -> nn.Module:
@@ -255,7 +257,7 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
     if standardization is None:
         raise ArgumentError("norm", f"one of {', '.join(NORM_NAMES)}", name)
     if name.startswith("ilm-"):
-        return ILMNorm2d(
+        norm = ILMNorm2d(
             num_channels,
             standardization,
             options.num_groups,
@@ -264,6 +266,9 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
             mean_activation=ACTIVATIONS[options.mean_activation],
             var_activation=ACTIVATIONS[options.var_activation],
         )
+        if options.neutral_start:  # a decoder starts with values around 0
+            nn.init.constant_(norm.weight, 1 - norm.var_activation(torch.zeros(())).item())
+        return norm
     groups = group_count(standardization, num_channels, options.num_groups)
     return GroupNorm(groups, num_channels, affine=options.affine)
 

@@ -65,6 +65,8 @@ class TrainConfig:
     """Adversarial loss: bce (the original), least-squares, or hinge."""
     l1_weight: float = 100.0
     """Weight of the L1 term beside the adversarial one."""
+    ema: float = 0.0
+    """Decay of the generator's average over steps, which then makes the photos; 0: no average."""
     seed: int = 0
     """Seed of everything random: weights, order, crops, flips, dropout."""
 
@@ -110,7 +112,7 @@ class TrainConfig:
         self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight", "seed"):
             self._check_range(name, 0)
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(name, "0 to below 1", getattr(self, name))
 

@@ -150,6 +150,7 @@ class TrainingRun:
 
                 # Update both networks. Losses stay on the device, so that Python can run ahead.
                 losses.append(train_step(index))
+                self.saved_networks.update_average()
 
                 # Here, and only here, host and device meet: whoever reads a loss waits for it.
                 stopping = self.is_stopping(signals, done)
@@ -161,7 +162,8 @@ class TrainingRun:
 
                 # What can be looked at, and what training continues from.
                 if self.is_due(done, config.sample_every) and accelerator.is_main_process:
-                    write_samples(self.folder, self.saved_networks.generator, self.samples, done)
+                    generator = self.saved_networks.best_generator
+                    write_samples(self.folder, generator, self.samples, done)
                 if config.keep_every and self.is_due(done, config.keep_every):
                     self.keep_generator(done)
                 if saving:
@@ -222,7 +224,8 @@ class TrainingRun:
         if self.accelerator.is_main_process:
             folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
             files.make_folder(folder)
-            run_folder.export_generator(folder, self.saved_networks.generator, done, self.config)
+            generator = self.saved_networks.best_generator
+            run_folder.export_generator(folder, generator, done, self.config)
 
     def tell_last_save(self) -> str:
         """Return what a message about a failure says of the steps that are kept."""

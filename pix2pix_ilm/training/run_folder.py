@@ -182,8 +182,8 @@ def save_run(folder: Path, networks: Networks, step: int, config: TrainConfig) -
     Raises:
         UserError: the disk is full or the like; what resuming needs of the last save is intact.
     """
-    export_generator(folder, networks.generator, step, config)
-    state = {name: part.state_dict() for name, part in vars(networks).items()} | {"step": step}
+    export_generator(folder, networks.best_generator, step, config)
+    state = {name: part.state_dict() for name, part in networks.parts.items()} | {"step": step}
     write_atomically(folder / STATE, lambda file: torch.save(state, file))  # last: the step is done
 
 
@@ -218,7 +218,7 @@ def restore(folder: Path, networks: Networks) -> int:
         if type(step) is not int or step < 0:
             found = shorten(step) if "step" in state else "none"
             raise UserError(f"step: expected a whole number from 0, found {found}")
-        for name, part in vars(networks).items():
+        for name, part in networks.parts.items():
             restore_part(part, name, state)
     except UserError as error:
         raise UserError(f"{path}: cannot be resumed from ({error})") from None

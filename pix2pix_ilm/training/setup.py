@@ -23,6 +23,7 @@ from pix2pix_ilm.seeds import INIT, derive_seed
 from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
+from pix2pix_ilm.training.ema import average_weights
 from pix2pix_ilm.training.step import Networks, train_step
 
 
@@ -120,13 +121,15 @@ def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
     )
     for network in networks:
         network.to(accelerator.device)
+    average = average_weights(networks[0], config.ema) if config.ema else None
+    for network in networks:
         if mode == "compile" or (mode == "graph" and compiles(accelerator.device)):
             network.compile()
     betas = (config.beta1, config.beta2)
     optimizers = (torch.optim.Adam(n.parameters(), config.lr, betas, fused=True) for n in networks)
     with warnings.catch_warnings():  # newer versions of PyTorch rename the option
         warnings.filterwarnings("ignore", r"`broadcast_buffers` is deprecated", FutureWarning)
-        return Networks(*accelerator.prepare(*networks, *optimizers))
+        return Networks(*accelerator.prepare(*networks, *optimizers), average=average)
 
 
 def compiles(device: torch.device) -> bool:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from pix2pix_ilm.training.losses import GanLoss, adversarial_loss, discriminator_loss, l1_loss
 
@@ -27,6 +28,23 @@ class Networks:
     discriminator: nn.Module
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
+    average: AveragedModel | None = None
+    """The average of the generator's weights, if there is one."""
+
+    @property
+    def parts(self) -> dict[str, nn.Module | Optimizer]:
+        """Return all that has a state, by name."""
+        return {name: part for name, part in vars(self).items() if part is not None}
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """Return the generator to make photos with: the average, if there is one."""
+        return self.generator if self.average is None else self.average.module
+
+    def update_average(self) -> None:
+        """Move the average, if there is one, toward the generator."""
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
 
     @property
     def frozen_discriminator(self) -> nn.Module:

@@ -604,3 +604,13 @@ def test_make_norm_chooses_the_decoders_activations(mean, var):
     expected.load_state_dict(norm.state_dict())
     x = torch.randn(2, 8, 5, 5) * 3
     assert torch.equal(norm(x), expected(x))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])
+def test_a_neutral_start_rescales_by_one_where_the_decoders_say_nothing(activation):
+    options = NormOptions(neutral_start=True, var_activation=activation)
+    norm = make_norm("ilm-in", 8, options)
+    nn.init.zeros_(norm.mean_decoder.weight)
+    nn.init.zeros_(norm.var_decoder.weight)
+    x = torch.randn(2, 8, 6, 6)
+    torch.testing.assert_close(norm(x), F.instance_norm(x))

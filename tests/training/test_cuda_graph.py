@@ -108,7 +108,7 @@ def test_a_capture_that_fails_in_the_generators_half_leaves_no_trace(config, mon
     )
 
     def failing_late(work):
-        parts = vars(networks[0]).values()
+        parts = networks[0].parts.values()
         before = [copy.deepcopy(part.state_dict()) for part in parts]
         drawn = torch.get_rng_state()
         with monkeypatch.context() as patch:

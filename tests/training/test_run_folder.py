@@ -33,7 +33,7 @@ def trained_networks(steps: int = 1) -> Networks:
 
 
 def states(networks: Networks) -> dict:
-    return {name: part.state_dict() for name, part in vars(networks).items()}
+    return {name: part.state_dict() for name, part in networks.parts.items()}
 
 
 def test_a_save_restores_weights_and_optimizers_to_the_bit(tmp_path):
