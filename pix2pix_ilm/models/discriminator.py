@@ -78,6 +78,15 @@ class PatchDiscriminator(nn.Module):
         self.apply(init_weights)
 
     def forward(
-        self, label_map: Float[Tensor, "b c1 h w"], photo: Float[Tensor, "b c2 h w"]
+        self,
+        label_map: Float[Tensor, "b c1 h w"],
+        photo: Float[Tensor, "b c2 h w"],
+        hidden: list[Tensor] | None = None,
     ) -> Float[Tensor, "b 1 h2 w2"]:
-        return self.layers(torch.cat([label_map, photo], dim=1))
+        """Judge pairs; ``hidden`` receives the activations of each hidden layer, if it is given."""
+        x = torch.cat([label_map, photo], dim=1)
+        for layer in self.layers:
+            x = layer(x)
+            if hidden is not None and isinstance(layer, nn.LeakyReLU):
+                hidden.append(x)
+        return x

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
 
+from pix2pix_ilm.data.augment import Augmentation
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training.losses import GanLoss
+from pix2pix_ilm.training.losses import GanLoss, Objective
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
 MOST_EPOCHS = 10**6
@@ -65,6 +66,13 @@ class TrainConfig:
     """Adversarial loss: bce (the original), least-squares, or hinge."""
     l1_weight: float = 100.0
     """Weight of the L1 term beside the adversarial one."""
+    feature_matching: float = 0.0
+    """Weight of the difference between photos in the discriminator's hidden layers (pix2pixHD)."""
+    perceptual: float = 0.0
+    """Weight of LPIPS (AlexNet) between the generator's photo and the true one."""
+    augment_discriminator: tuple[Augmentation, ...] = ()
+    """Random changes of the pairs that the discriminator sees, lest it learn few images by heart
+    (DiffAugment): any of color, translation, cutout."""
     ema: float = 0.0
     """Decay of the generator's average over steps, which then makes the photos; 0: no average."""
     seed: int = 0
@@ -110,7 +118,7 @@ class TrainConfig:
         self._check_range("epochs", 1, MOST_EPOCHS)
         self._check_range("keep_every", 1)
         self._check_range("decay_epochs", 0, self.epochs)
-        for name in ("lr", "l1_weight", "seed"):
+        for name in ("lr", "l1_weight", "feature_matching", "perceptual", "seed"):
             self._check_range(name, 0)
         for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
@@ -149,6 +157,17 @@ class TrainConfig:
         """Return the generator's configuration with its depth fixed by the image size."""
         depth = self.generator.depth or self.image_size.bit_length() - 1
         return replace(self.generator, depth=depth)
+
+    @property
+    def objective(self) -> Objective:
+        """Return the terms of the losses with their weights."""
+        return Objective(
+            gan_loss=self.gan_loss,
+            l1_weight=self.l1_weight,
+            feature_matching=self.feature_matching,
+            perceptual=self.perceptual,
+            augmentation=self.augment_discriminator,
+        )
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate in epoch 0, 1, ...: constant, then linear toward 0."""

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-Step = Callable[[Int64[Tensor, " b"]], Float[Tensor, "3"]]
+Step = Callable[[Int64[Tensor, " b"]], Float[Tensor, " losses"]]
 """A training step: positions of the batch's pairs, on the device -> the losses, there too."""
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], Any], Tensor]]
 """What records a function's kernels -> what replays them, and the tensor that gets the result."""
@@ -50,7 +50,7 @@ class CapturedStep:
         self.replay: Callable[[], Any] | None = None
         self.refused = False
 
-    def __call__(self, index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+    def __call__(self, index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
         if self.replay is None and (self.refused or self.warmup_steps < WARMUP_STEPS):
             self.warmup_steps += 1
             return self.step(index)
@@ -97,7 +97,7 @@ def on_a_side_stream(step: Step) -> Step:
     """Return the step on a stream of its own, as warming up for a capture needs it."""
     stream = torch.cuda.Stream()
 
-    def aside(index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+    def aside(index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
         if torch.cuda.is_current_stream_capturing():
             return step(index)
         stream.wait_stream(torch.cuda.current_stream())

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,19 +21,21 @@ from pix2pix_ilm.files import describe_first, read_bytes, write_atomically
 from pix2pix_ilm.terminal import make_console
 from pix2pix_ilm.training.config import Tracker
 from pix2pix_ilm.training.run_folder import METRICS
-from pix2pix_ilm.training.step import LOSS_NAMES, Networks
+from pix2pix_ilm.training.step import Networks
 
 
 def mean_losses(
-    losses: list[Float[Tensor, "3"]],
+    losses: list[Float[Tensor, " losses"]],
+    names: Sequence[str],
     accelerator: Accelerator,
     done: int,
     tell_last_save: Callable[[], str],
 ) -> dict[str, float]:
-    """Read losses from the device; return the means over steps and processes by ``LOSS_NAMES``.
+    """Read losses from the device; return the means over steps and processes by name.
 
     Args:
         losses: of the last steps, on the device.
+        names: of the losses of a step.
         accelerator: of the training.
         done: steps done, to name the step of a loss.
         tell_last_save: returns which steps are kept.
@@ -46,10 +48,10 @@ def mean_losses(
     if len(bad):
         row, column = bad[0].tolist()
         raise UserError(
-            f"step {done - len(values) + row + 1}: the {LOSS_NAMES[column]} loss became "
+            f"step {done - len(values) + row + 1}: the {names[column]} loss became "
             f"{values[row, column].item()}; {tell_last_save()}; try a lower --lr"
         )
-    return dict(zip(LOSS_NAMES, values.mean(dim=0).tolist(), strict=True))
+    return dict(zip(names, values.mean(dim=0).tolist(), strict=True))
 
 
 class Reporter:
@@ -175,6 +177,8 @@ class LoggedLosses:
     l1: float
     learning_rate: float
     images_per_s: float
+    feature_matching: float | None = None
+    perceptual: float | None = None
 
 
 def read_losses(metrics: Path) -> list[tuple[bytes, LoggedLosses]]:

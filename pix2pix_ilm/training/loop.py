@@ -120,7 +120,7 @@ class TrainingRun:
     def run(self) -> None:
         """Train to the end; raises Interrupted after a save if a signal asks to stop."""
         config, accelerator = self.config, self.accelerator
-        losses: list[Tensor] = []  # of the steps since they were last read, (3,) each
+        losses: list[Tensor] = []  # of the steps since they were last read
         order, learning_rate = torch.empty(0), config.lr
         with (
             self.open_reporter() as reporter,
@@ -156,7 +156,8 @@ class TrainingRun:
                 stopping = self.is_stopping(signals, done)
                 saving = stopping or self.is_due(done, config.save_every)
                 if saving or done % config.log_every == 0:
-                    means = mean_losses(losses, accelerator, done, self.tell_last_save)
+                    names = config.objective.loss_names
+                    means = mean_losses(losses, names, accelerator, done, self.tell_last_save)
                     reporter.report(done, means, learning_rate)
                     losses.clear()
 

@@ -1,16 +1,42 @@
-"""The terms of the pix2pix objective, as pure functions.
+"""The terms of the objective, as pure functions, and which of them a training has.
 
 Sources: binary cross-entropy, Isola et al. (CVPR 2017); least squares, Mao et al. (ICCV 2017);
-hinge, Lim and Ye (2017).
+hinge, Lim and Ye (2017); feature matching, Wang et al., pix2pixHD (CVPR 2018); perceptual loss,
+Johnson et al. (ECCV 2016), in the form of LPIPS, Zhang et al. (CVPR 2018).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from pix2pix_ilm.data.augment import Augmentation
+from pix2pix_ilm.metrics.perceptual import lpips_network
+
 GanLoss = Literal["bce", "least-squares", "hinge"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """The terms of a training's losses, and their weights; a weight of 0 leaves a term out."""
+
+    gan_loss: GanLoss
+    l1_weight: float
+    feature_matching: float = 0.0
+    perceptual: float = 0.0
+    augmentation: tuple[Augmentation, ...] = ()
+    """Changes of the pairs that the discriminator sees."""
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """Return the names of the losses that a step returns, in its order."""
+        optional = ("feature_matching", "perceptual")
+        used = (name for name in optional if getattr(self, name))
+        return ("discriminator", "adversarial", "l1", *used)
 
 
 def discriminator_loss(
@@ -43,3 +69,18 @@ def distance(
 def l1_loss(output: Float[Tensor, "b c h w"], photo: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     """Return the mean absolute difference of images in [-1, 1]: 0 to 2."""
     return F.l1_loss(output, photo)
+
+
+def feature_matching_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """Return the mean absolute difference of activations, (b, c, h, w) each, mean over layers."""
+    distances = [F.l1_loss(x.float(), y.float()) for x, y in zip(fake, real, strict=True)]
+    return torch.stack(distances).mean()
+
+
+def perceptual_loss(
+    output: Float[Tensor, "b c h w"], photo: Float[Tensor, "b c h w"]
+) -> Float[Tensor, ""]:
+    """Return the mean LPIPS (AlexNet) of images in [-1, 1]: 0 to about 1."""
+    network = lpips_network("alex", output.device)
+    height, width = output.shape[2:]
+    return network(*(x.float().expand(-1, 3, height, width) for x in (output, photo))).mean()

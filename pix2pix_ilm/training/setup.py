@@ -151,7 +151,7 @@ def make_step(
     """Return the training step, eager or replayed as a CUDA graph.
 
     It takes positions of pairs, (b,) int64 on the device, cuts random windows out of those pairs,
-    updates both networks on them, and returns the losses, (3,), there.
+    updates both networks on them, and returns the objective's losses, there.
 
     Args:
         config: the settings.
@@ -163,15 +163,14 @@ def make_step(
     mode = resolve_step_mode(config.step_mode, accelerator)
     place_optimizers(networks, accelerator.device, graph=mode == "graph")
 
-    def step(index: Int64[Tensor, " b"]) -> Float[Tensor, "3"]:
+    def step(index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
         crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             networks,
             crops.gather(pairs.label_map),
             crops.gather(pairs.photo),
-            gan_loss=config.gan_loss,
-            l1_weight=config.l1_weight,
-            backward=accelerator.backward,
+            config.objective,
+            accelerator.backward,
         )
 
     if mode != "graph":

@@ -14,9 +14,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from pix2pix_ilm.training.losses import GanLoss, adversarial_loss, discriminator_loss, l1_loss
+from pix2pix_ilm.data.augment import augment_pairs
+from pix2pix_ilm.training.losses import (
+    Objective,
+    adversarial_loss,
+    discriminator_loss,
+    feature_matching_loss,
+    l1_loss,
+    perceptual_loss,
+)
 
-LOSS_NAMES: tuple[str, ...] = ("discriminator", "adversarial", "l1")
 Backward = Callable[[Tensor], None]
 
 
@@ -77,15 +84,13 @@ def train_step(
     networks: Networks,
     label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
-    *,
-    gan_loss: GanLoss,
-    l1_weight: float,
+    objective: Objective,
     backward: Backward = torch.Tensor.backward,
-) -> Float[Tensor, "3"]:
-    """Update both networks on one batch of images in [-1, 1]; return the ``LOSS_NAMES``."""
+) -> Float[Tensor, " losses"]:
+    """Update both networks on one batch of images in [-1, 1]; return the objective's losses."""
     output = networks.generator(label_map)
-    discriminator = discriminator_step(networks, label_map, photo, output, gan_loss, backward)
-    generator = generator_step(networks, label_map, photo, output, gan_loss, l1_weight, backward)
+    discriminator = discriminator_step(networks, label_map, photo, output, objective, backward)
+    generator = generator_step(networks, label_map, photo, output, objective, backward)
     return torch.stack((discriminator, *generator))
 
 
@@ -94,12 +99,13 @@ def discriminator_step(
     label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
     output: Float[Tensor, "b c2 h w"],
-    gan_loss: GanLoss,
+    objective: Objective,
     backward: Backward,
 ) -> Float[Tensor, ""]:
     """Teach the discriminator to tell the photo from the generator's output."""
-    real, fake = judge_both(networks.discriminator, label_map, photo, output.detach())
-    loss = discriminator_loss(real, fake, gan_loss)
+    seen = augment_pairs(objective.augmentation, label_map, photo, output.detach())
+    real, fake = judge_both(networks.discriminator, *seen)
+    loss = discriminator_loss(real, fake, objective.gan_loss)
 
     networks.discriminator_optimizer.zero_grad()
     backward(loss)
@@ -126,19 +132,32 @@ def generator_step(
     label_map: Float[Tensor, "b c1 h w"],
     photo: Float[Tensor, "b c2 h w"],
     output: Float[Tensor, "b c2 h w"],
-    gan_loss: GanLoss,
-    l1_weight: float,
+    objective: Objective,
     backward: Backward,
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+) -> list[Float[Tensor, ""]]:
     """Teach the generator to pass for the photo and to be close to it."""
     discriminator = networks.frozen_discriminator.requires_grad_(False)
     try:
-        adversarial = adversarial_loss(discriminator(label_map, output), gan_loss)
-        l1 = l1_loss(output, photo)
+        seen_map, seen_photo, seen_output = augment_pairs(
+            objective.augmentation, label_map, photo, output
+        )
+        hidden: list[Tensor] | None = [] if objective.feature_matching else None
+        logits = discriminator(seen_map, seen_output, hidden)
+        losses = [adversarial_loss(logits, objective.gan_loss), l1_loss(output, photo)]
+        loss = losses[0] + objective.l1_weight * losses[1]
+        if hidden is not None:
+            wanted: list[Tensor] = []
+            with torch.no_grad():
+                discriminator(seen_map, seen_photo, wanted)
+            losses.append(feature_matching_loss(hidden, wanted))
+            loss = loss + objective.feature_matching * losses[-1]
+        if objective.perceptual:
+            losses.append(perceptual_loss(output, photo))
+            loss = loss + objective.perceptual * losses[-1]
 
         networks.generator_optimizer.zero_grad()
-        backward(adversarial + l1_weight * l1)
+        backward(loss)
         networks.generator_optimizer.step()
     finally:  # where capturing the step in a CUDA graph fails, the same networks train on
         discriminator.requires_grad_(True)
-    return adversarial.detach(), l1.detach()
+    return [term.detach() for term in losses]

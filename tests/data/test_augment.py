@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pix2pix_ilm.data.augment import random_crop_flip
+from pix2pix_ilm.data.augment import augment_pairs, random_crop_flip
 
 
 def coordinates(count, size):
@@ -115,3 +115,82 @@ def test_torchs_own_generator_is_the_default():
     again = random_crop_flip(torch.arange(8), 32, 16, flip=True)
     assert torch.equal(first.rows, again.rows)
     assert torch.equal(first.columns, again.columns)
+
+
+def pairs_of(batch=8, size=16):
+    """Label maps that hold each pixel's place, and photos that show their own label map."""
+    places = torch.arange(1.0, size * size + 1).view(1, 1, size, size).expand(batch, 1, -1, -1)
+    return places.contiguous(), places.expand(-1, 3, -1, -1) + 0.5
+
+
+def test_no_augmentation_draws_nothing():
+    label_map, photo = pairs_of()
+    before = torch.get_rng_state()
+    images = augment_pairs((), label_map, photo)
+    assert images[0] is label_map
+    assert images[1] is photo
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_translations_move_a_pair_together_by_whole_pixels_up_to_an_eighth():
+    torch.manual_seed(0)
+    label_map, photo = pairs_of(batch=300)
+    moved_map, moved_photo = augment_pairs(("translation",), label_map, photo)
+    inside = moved_map > 0
+    assert torch.equal(moved_photo[:, :1][inside], moved_map[inside] + 0.5)
+    assert not moved_photo[:, :1][~inside].any()
+    places = (moved_map - 1).long()
+    rows = torch.arange(16)[None, None, :, None] - places // 16
+    columns = torch.arange(16)[None, None, None, :] - places % 16
+    for shifts in (rows, columns):
+        by_pair = [shifts[i][inside[i]].unique() for i in range(300)]
+        assert all(len(one) == 1 for one in by_pair)
+        assert torch.cat(by_pair).unique().tolist() == [-2, -1, 0, 1, 2]
+
+
+def test_cutouts_hide_the_same_square_of_a_pair_and_every_pixel_equally_often():
+    torch.manual_seed(0)
+    label_map, photo = pairs_of(batch=4000)
+    cut_map, cut_photo = augment_pairs(("cutout",), label_map, photo)
+    hidden = cut_map == 0
+    assert torch.equal(hidden, cut_photo[:, :1] == 0)
+    for i in range(50):
+        rows, columns = hidden[i, 0].any(1), hidden[i, 0].any(0)
+        assert max(rows.sum(), columns.sum()) <= 8
+        assert torch.equal(hidden[i, 0], rows[:, None] & columns)
+    share = hidden.float().mean((0, 1))
+    assert (share - (8 / 24) ** 2).abs().max() < 0.03
+
+
+def test_colors_change_as_the_paper_says_and_label_maps_do_not():
+    torch.manual_seed(0)
+    label_map, photo = torch.rand(200, 3, 8, 8), torch.rand(200, 3, 8, 8, dtype=torch.float64)
+    same, changed, twin = augment_pairs(("color",), label_map, photo, photo.clone())
+    assert same is label_map
+    assert torch.equal(changed, twin)
+    brightness = (changed - photo).mean((1, 2, 3))
+    assert -0.5 <= brightness.min() < -0.4
+    assert 0.4 < brightness.max() <= 0.5
+    gray, old_gray = changed.mean(1), photo.mean(1)
+    contrast = gray.flatten(1).std(1) / old_gray.flatten(1).std(1)
+    assert 0.5 <= contrast.min() < 0.55
+    assert 1.45 < contrast.max() <= 1.5
+    color = (changed - gray[:, None]).flatten(1).std(1) / (photo - old_gray[:, None]).flatten(
+        1
+    ).std(1)
+    saturation = color / contrast
+    assert 0 <= saturation.min() < 0.1
+    assert 1.9 < saturation.max() <= 2 + 1e-9
+
+
+@pytest.mark.parametrize("kind", ["color", "translation", "cutout"])
+def test_gradients_pass_through_every_augmentation(kind):
+    torch.manual_seed(1)
+    photo = torch.rand(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
+    label_map = torch.rand(2, 1, 6, 6, dtype=torch.float64)
+
+    def changed(photo):
+        torch.manual_seed(2)
+        return augment_pairs((kind,), label_map, photo)[1]
+
+    assert torch.autograd.gradcheck(changed, (photo,))

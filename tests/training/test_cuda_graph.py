@@ -41,9 +41,9 @@ def config(drawn_pairs, tmp_path):
     )
 
 
-def pretended_capture(work):
+def pretended_capture(work, config=None):
     """What a graph does, by doing the work again: into the same place, from the same inputs."""
-    result = torch.zeros(3)
+    result = torch.zeros(len(config.objective.loss_names) if config else 3)
     return lambda: result.copy_(work()), result
 
 

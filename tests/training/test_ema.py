@@ -1,12 +1,10 @@
-"""The generator's average: its arithmetic, and runs that are stopped, resumed and captured."""
+"""The generator's average: its arithmetic, and what it is for."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
-from training.steps import before_step, crash
-from training.test_cuda_graph import pretend_graphs, pretended_capture
 
 from pix2pix_ilm import checkpoints
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
@@ -84,17 +82,3 @@ def test_training_itself_is_the_same_with_and_without(config):
     own = state(averaged)
     own.pop("average")
     torch.testing.assert_close(own, state(plain), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("stop", [5, 17])
-def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, stop, graph):
-    whole = loop.train(replace(config, name="whole"))
-    if graph:
-        pretend_graphs(monkeypatch, pretended_capture)
-    with monkeypatch.context() as patch:
-        before_step(patch, stop, crash)
-        with pytest.raises(ZeroDivisionError):
-            loop.train(config)
-    folder = loop.resume(config.checkpoints / "run")
-    torch.testing.assert_close(state(folder), state(whole), rtol=0, atol=0)

@@ -439,16 +439,16 @@ def test_every_step_follows_the_settings(config, monkeypatch):
     config = replace(config, **settings, tracker="none")
     seen = []
 
-    def recorded(networks, *_, **options):
+    def recorded(networks, _label_map, _photo, objective, _backward):
         optimizers = (networks.generator_optimizer, networks.discriminator_optimizer)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-        seen.append([options, *((group["lr"], group["betas"]) for group in groups)])
+        seen.append([objective, *((group["lr"], group["betas"]) for group in groups)])
         return torch.full((3,), float(len(seen)))
 
     monkeypatch.setattr(setup, "train_step", recorded)
     folder = loop.train(config)
-    for step, (options, *of_optimizers) in enumerate(seen):
-        assert (options["l1_weight"], options["gan_loss"]) == (7.0, "hinge")
+    for step, (objective, *of_optimizers) in enumerate(seen):
+        assert (objective.l1_weight, objective.gan_loss) == (7.0, "hinge")
         assert of_optimizers == [(config.learning_rate(step // 16), (0.3, 0.8))] * 2
     steps = [0, *(step for step, *_ in logged_losses(folder))]  # the mean of those since the last
     means = [(before + 1 + last) / 2 for before, last in pairwise(steps)]

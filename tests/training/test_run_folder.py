@@ -12,6 +12,7 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscrimin
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.losses import Objective
 from pix2pix_ilm.training.step import Networks, train_step
 
 CONFIG = TrainConfig(
@@ -28,7 +29,7 @@ def trained_networks(steps: int = 1) -> Networks:
     networks = Networks(generator, discriminator, *optimizers)
     for _ in range(steps):
         label_map, photo = torch.rand(2, 1, 3, 32, 32).mul(2).sub(1)
-        train_step(networks, label_map, photo, gan_loss="bce", l1_weight=100)
+        train_step(networks, label_map, photo, Objective(gan_loss="bce", l1_weight=100))
     return networks
 
 

@@ -6,8 +6,17 @@ import torch
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
-from pix2pix_ilm.training.losses import adversarial_loss, discriminator_loss, l1_loss
+from pix2pix_ilm.training.losses import (
+    Objective,
+    adversarial_loss,
+    discriminator_loss,
+    feature_matching_loss,
+    l1_loss,
+    perceptual_loss,
+)
 from pix2pix_ilm.training.step import Networks, train_step
+
+OBJECTIVE = Objective(gan_loss="bce", l1_weight=100)
 
 
 def small_networks(lr: float = 2e-4, norm: NormName = "ilm-in") -> Networks:
@@ -31,7 +40,7 @@ def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(bat
     lr, (label_map, photo) = 1e-2, batch
     networks = small_networks(lr, norm)
     generator, discriminator = map(copy.deepcopy, (networks.generator, networks.discriminator))
-    losses = train_step(networks, label_map, photo, gan_loss=gan_loss, l1_weight=10)
+    losses = train_step(networks, label_map, photo, Objective(gan_loss=gan_loss, l1_weight=10))
 
     def descend(network, loss):
         gradients = torch.autograd.grad(loss, list(network.parameters()))
@@ -58,7 +67,7 @@ def test_a_step_is_the_discriminators_descent_then_the_generators_against_it(bat
 
 def test_the_discriminator_can_be_trained_again_after_a_step(batch):
     networks = small_networks()
-    train_step(networks, *batch, gan_loss="bce", l1_weight=100)
+    train_step(networks, *batch, OBJECTIVE)
     assert all(parameter.requires_grad for parameter in networks.discriminator.parameters())
 
 
@@ -72,7 +81,7 @@ def test_the_discriminator_can_be_trained_again_after_a_step_that_failed(batch):
         loss.backward()
 
     with pytest.raises(RuntimeError, match="generator's half"):
-        train_step(networks, *batch, gan_loss="bce", l1_weight=100, backward=backward)
+        train_step(networks, *batch, OBJECTIVE, backward)
     assert all(parameter.requires_grad for parameter in networks.discriminator.parameters())
 
 
@@ -82,5 +91,51 @@ def test_the_networks_learn_a_pair_by_heart(batch):
     networks = Networks(
         networks.generator, networks.discriminator, adam, networks.discriminator_optimizer
     )
-    losses = [train_step(networks, *batch, gan_loss="bce", l1_weight=100) for _ in range(40)]
+    losses = [train_step(networks, *batch, OBJECTIVE) for _ in range(40)]
     assert losses[-1][2] < 0.75 * losses[0][2]
+
+
+@pytest.mark.parametrize("parts", [{"feature_matching": 3.0}, {"perceptual": 2.0}, {}])
+def test_every_term_of_the_generator_counts_with_its_weight(batch, parts):
+    """The generator's step by plain gradients, after the discriminator's."""
+    objective = Objective(gan_loss="bce", l1_weight=10, **parts)
+    networks, (label_map, photo) = small_networks(1e-2), batch
+    before = copy.deepcopy(networks.generator)
+    losses = train_step(networks, label_map, photo, objective)
+    assert len(losses) == len(objective.loss_names)
+
+    output, activations = before(label_map), [[], []]
+    adversarial = adversarial_loss(networks.discriminator(label_map, output, activations[0]), "bce")
+    networks.discriminator(label_map, photo, activations[1])
+    loss = adversarial + 10 * l1_loss(output, photo)
+    if "feature_matching" in parts:
+        fake, real = ([x.float() for x in side] for side in activations)
+        assert len(fake) == 4  # of the 70x70 PatchGAN
+        loss = loss + 3 * feature_matching_loss(fake, real)
+    if "perceptual" in parts:
+        loss = loss + 2 * perceptual_loss(output, photo)
+    gradients = torch.autograd.grad(loss, list(before.parameters()))
+    for weight, old, gradient in zip(
+        networks.generator.parameters(), before.parameters(), gradients, strict=True
+    ):
+        torch.testing.assert_close(weight, old - 1e-2 * gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kinds", [("color",), ("translation", "cutout")])
+def test_the_discriminator_sees_changed_pairs_and_the_l1_term_the_true_ones(batch, kinds):
+    networks, (label_map, photo) = small_networks(), batch
+    seen, judge = [], networks.discriminator.forward
+    networks.discriminator.forward = lambda *pair: seen.append(pair) or judge(*pair)
+    before = networks.generator(label_map)
+    objective = Objective(gan_loss="bce", l1_weight=10, augmentation=kinds, feature_matching=1.0)
+    losses = dict(zip(objective.loss_names, train_step(networks, *batch, objective), strict=True))
+    torch.testing.assert_close(losses["l1"], l1_loss(before, photo))
+
+    both, fake, real = seen
+    for seen_map, seen_photo, true_photo in (
+        (both[0][:2], both[1][:2], photo), (fake[0], fake[1], before), (real[0], real[1], photo),
+    ):  # fmt: skip
+        assert torch.equal(seen_map, label_map) is (kinds == ("color",))
+        assert (seen_photo - true_photo).abs().mean() > 0.05
+    assert torch.equal(fake[0], real[0])  # features are compared at the same places
+    assert not torch.equal(fake[0], both[0][:2]) or kinds == ("color",)
