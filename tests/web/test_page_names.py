@@ -63,7 +63,7 @@ def odd_evaluation() -> Evaluation:
         columns=columns,
         scores=scores,
         summary=summarize(scores),
-        labels=images,
+        label_maps=images,
         targets=images,
         outputs={one.name: images for one in scores},
     )
