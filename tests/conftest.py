@@ -45,11 +45,13 @@ def unchecked():
 def _environment(tmp_path_factory):
     """Keep the user's cache out of the tests, also in the processes that they start.
 
-    These have one thread each: beside other tests, more would spend their time waiting.
+    These have one thread each: beside other tests, more would spend their time waiting. And they
+    keep what they compile, or each would spend ten seconds on PyTorch's sources.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
 
 
