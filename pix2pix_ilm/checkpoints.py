@@ -7,7 +7,7 @@ metrics.json          its metrics, where they were recorded
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -84,6 +84,25 @@ def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
         *_, reason = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{folder / WEIGHTS}: cannot be loaded ({reason.strip()})") from None
     return generator.eval(), config
+
+
+def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> None:
+    """Load a checkpoint's weights into a generator of the same architecture.
+
+    Args:
+        generator: on any device; its dropout may be another.
+        checkpoint: a folder, or OWNER/NAME on the hub.
+
+    Raises:
+        UserError: not a checkpoint, or of another architecture; names the setting that differs.
+    """
+    folder = resolve_checkpoint(checkpoint)
+    loaded, _ = load_generator(folder)
+    for name, theirs in asdict(loaded.config).items():
+        ours = asdict(generator.config)[name]
+        if not name.startswith("dropout") and theirs != ours:
+            raise SettingError(f"generator.{name}", f"{theirs}, as {folder} has", ours)
+    generator.load_state_dict(loaded.state_dict())
 
 
 def resolve_checkpoint(name: str | Path, revision: str | None = None) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
 
 DropoutPlacement = Literal["original", "port"]
+Upsampling = Literal["deconv", "resize"]
+RESIZED = 4  # outer doublings that "resize" changes: to full size, and the three before
 WIDEST = 512  # channels of a first layer; eight times as many follow, in 3.5 G weights
 
 
@@ -40,6 +43,9 @@ class GeneratorConfig:
     dropout_placement: DropoutPlacement = "original"
     """original: the three decoder blocks after the bottleneck; port: as in
     pytorch-CycleGAN-and-pix2pix, one block further out, and fewer in shallow networks."""
+    upsample: Upsampling = "deconv"
+    """How the four outer layers double the map: deconv, as the original; resize, by the nearest
+    pixel and a 3x3 convolution, which leaves no woven pattern on flat areas."""
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels"):
@@ -112,14 +118,20 @@ class UNetGenerator(nn.Module):
         for block, width in enumerate(reversed(outer)):
             self.decoder.append(
                 UpBlock(
-                    UpConv(channels, width, bias=config.has_bias),
+                    self._up(channels, width, config.num_downs - block, bias=config.has_bias),
                     self._norm(width),
                     nn.Dropout(config.dropout) if config.drops(block) else nn.Identity(),
                 )
             )
             channels = 2 * width  # the skip of the same size joins
-        self.head = UpConv(channels, config.out_channels)
+        self.head = self._up(channels, config.out_channels, 1)
         self.apply(init_weights)
+
+    def _up(self, channels: int, width: int, left: int, *, bias: bool = True) -> nn.Module:
+        """Make the layer after which the map is still to be doubled ``left - 1`` times."""
+        if self.config.upsample == "resize" and left <= RESIZED:
+            return ResizeConv(channels, width, bias=bias)
+        return UpConv(channels, width, bias=bias)
 
     def _norm(self, width: int) -> nn.Module:
         return make_norm(self.config.norm, width, self.config.norm_options)
@@ -134,6 +146,19 @@ class UNetGenerator(nn.Module):
         for up in self.decoder:
             x = torch.cat([skips.pop(), up(x)], dim=1)
         return torch.tanh(self.head(torch.relu(x)))
+
+
+class ResizeConv(nn.Conv2d):
+    """Double a map by the nearest pixel, then convolve it: every pixel gets as many products.
+
+    Source: Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        return super().forward(F.interpolate(input, scale_factor=2, mode="nearest"))
 
 
 class DownBlock(nn.Module):

@@ -40,6 +40,10 @@ class TrainConfig:
     val_split: str | None = None
     """Split to draw samples from; unset: val, else test, else train."""
 
+    init_from: str | None = None
+    """Checkpoint whose generator's weights to start from: a folder, or OWNER/NAME on the Hugging
+    Face hub; unset: random ones. For another image size than its own, give its depth, too."""
+
     image_size: int = 256
     """Height and width to train on: a power of two from 32 to 1024."""
     load_size: int | None = None

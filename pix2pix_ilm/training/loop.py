@@ -22,6 +22,7 @@ from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, catch_signals, report_lost_peers
 from pix2pix_ilm.training.logging import Reporter, mean_losses
 from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator, make_step
+from pix2pix_ilm.training.step import Networks
 from pix2pix_ilm.training.validation import write_samples
 
 
@@ -42,10 +43,11 @@ def train(config: TrainConfig) -> Path:
         versions=run_folder.current_versions(),
         processes=accelerator.num_processes,
     )
+    networks = build_networks(config, accelerator)  # refused before there is a folder
     with run_folder.share_new_folder(config, accelerator) as folder:
         if accelerator.is_main_process:
             files.write_json(folder / run_folder.RUN, record)
-        TrainingRun(config, folder, accelerator, pairs, samples).run()
+        TrainingRun(config, folder, accelerator, networks, pairs, samples).run()
     return folder
 
 
@@ -78,7 +80,9 @@ def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) 
                 f"{record.config.data}: the training images are not those that {folder} was "
                 "started with (their names or contents differ); restore them, or start a new run"
             )
-        run = TrainingRun(config, folder, accelerator, pairs, samples)
+        saved = (folder / run_folder.STATE).exists()
+        networks = build_networks(config, accelerator, saved=saved)
+        run = TrainingRun(config, folder, accelerator, networks, pairs, samples)
         run.check_end(by_flag=epochs is not None)
         if record != started and accelerator.is_main_process:
             files.write_json(folder / run_folder.RUN, record)
@@ -93,6 +97,7 @@ class TrainingRun:
         config: the settings, with each process's batch size.
         folder: the run's; a save in it is restored.
         accelerator: device, precision and processes.
+        networks: as ``build_networks`` makes them.
         pairs: images to train on, at the stored size.
         samples: images for the sample grids.
     """
@@ -102,6 +107,7 @@ class TrainingRun:
         config: TrainConfig,
         folder: Path,
         accelerator: Accelerator,
+        networks: Networks,
         pairs: PairedImages,
         samples: PairedImages,
     ) -> None:
@@ -110,7 +116,7 @@ class TrainingRun:
         self.accelerator = accelerator
         self.pairs = pairs.to(accelerator.device)
         self.samples = samples.to(accelerator.device)
-        self.networks = build_networks(config, accelerator)
+        self.networks = networks
         self.saved_networks = self.networks.unwrap(accelerator)
         self.start = self.last_save = run_folder.restore(folder, self.saved_networks)
         self.global_batch = config.batch_size * accelerator.num_processes

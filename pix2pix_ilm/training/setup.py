@@ -10,6 +10,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from pix2pix_ilm.checkpoints import load_weights
 from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import describe_training
@@ -110,8 +111,19 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     return train_images, val_images
 
 
-def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
-    """Return freshly initialized networks and optimizers, on the device."""
+def build_networks(
+    config: TrainConfig, accelerator: Accelerator, *, saved: bool = False
+) -> Networks:
+    """Return networks as a training starts with them, and their optimizers, on the device.
+
+    Args:
+        config: the settings.
+        accelerator: device, precision and processes.
+        saved: a save will be restored, so that other weights to start from need not be there.
+
+    Raises:
+        UserError: weights to start from that are not there, or of another architecture.
+    """
     mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     channels = config.generator.in_channels + config.generator.out_channels
@@ -119,6 +131,8 @@ def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
         UNetGenerator(config.sized_generator),
         PatchDiscriminator(config.discriminator, channels),
     )
+    if config.init_from is not None and not saved:
+        load_weights(networks[0], config.init_from)
     for network in networks:
         network.to(accelerator.device)
     average = average_weights(networks[0], config.ema) if config.ema else None

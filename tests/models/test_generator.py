@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import SettingError
@@ -298,3 +299,23 @@ def test_config_is_frozen():
     config = GeneratorConfig()
     with pytest.raises(FrozenInstanceError):
         config.ngf = 32
+
+
+def test_resizing_replaces_the_four_outer_doublings_and_their_pattern():
+    """A flat map comes out of a resize convolution flat, of a transposed one woven."""
+    kinds = {}
+    for upsample in ("deconv", "resize"):
+        generator = UNetGenerator(small_config(depth=6, upsample=upsample))
+        layers = [up.conv for up in generator.decoder] + [generator.head]
+        kinds[upsample] = [type(layer).__name__ for layer in layers]
+        assert generator(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 64, 64)
+        with torch.no_grad():
+            flat = layers[-1](torch.ones(1, 8, 16, 16))[:, :, 4:-4, 4:-4]
+        assert (flat.flatten(2).std(dim=2).max() < 1e-6) == (upsample == "resize")
+    assert kinds["deconv"] == ["UpConv"] * 6
+    assert kinds["resize"] == ["UpConv"] * 2 + ["ResizeConv"] * 4
+    expected = F.conv2d(
+        torch.ones(1, 8, 16, 16).repeat_interleave(2, 2).repeat_interleave(2, 3),
+        generator.head.weight, generator.head.bias, padding=1,
+    )  # fmt: skip
+    torch.testing.assert_close(generator.head(torch.ones(1, 8, 16, 16)), expected)

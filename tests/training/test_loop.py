@@ -27,7 +27,7 @@ from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.training import loop, run_folder, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
-from pix2pix_ilm.training.setup import load_data, make_accelerator
+from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -59,8 +59,9 @@ def assert_same_training(folder, other):
 
 
 def new_run(config):
-    arguments = (config, config.checkpoints, make_accelerator(config), *load_data(config))
-    return loop.TrainingRun(*arguments)
+    accelerator = make_accelerator(config)
+    networks = build_networks(config, accelerator)
+    return loop.TrainingRun(config, config.checkpoints, accelerator, networks, *load_data(config))
 
 
 def logged_losses(folder):

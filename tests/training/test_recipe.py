@@ -8,6 +8,8 @@ import torch
 from training.steps import before_step, crash
 from training.test_cuda_graph import pretend_graphs, pretended_capture
 
+from pix2pix_ilm import checkpoints
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, run_folder
@@ -69,3 +71,48 @@ def test_all_losses_are_logged(config):
     assert rows[-1]["feature_matching"] > 0
     assert 0 < rows[-1]["perceptual"] < 2
     loop.resume(folder, epochs=2)
+
+
+def test_a_run_starts_from_a_checkpoints_weights_also_after_a_crash(config, monkeypatch):
+    first = loop.train(replace(config, name="first", epochs=1))
+    config = replace(config, init_from=str(first), lr=0.0)
+    with monkeypatch.context() as patch:
+        before_step(patch, 3, crash)  # nothing is saved yet
+        with pytest.raises(ZeroDivisionError):
+            loop.train(config)
+    folder = loop.resume(config.checkpoints / "run")
+    for part, same in (("generator", True), ("discriminator", False)):
+        ours, theirs = (state(one)[part] for one in (folder, first))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs) is same
+    (first / checkpoints.WEIGHTS).unlink()
+    loop.resume(folder)  # which needs them no more
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ngf": 8}, r"generator.ngf: expected 4, as .*first has, found 8"),
+        ({"norm": "in"}, "generator.norm: expected ilm-in"),
+        ({"depth": 4}, "generator.depth: expected 5"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused_before_there_is_a_folder(
+    config, changes, message
+):
+    first = loop.train(replace(config, name="first", epochs=1))
+    other = replace(config.generator, **changes)
+    with pytest.raises(SettingError, match=message):
+        loop.train(replace(config, init_from=str(first), generator=other))
+    with pytest.raises(UserError, match="nowhere: not a checkpoint"):
+        loop.train(replace(config, init_from="nowhere"))
+    assert not (config.checkpoints / "run").exists()
+
+
+def test_weights_of_another_size_serve_where_the_depth_is_theirs(config):
+    first = loop.train(replace(config, name="first", epochs=1))
+    deep = replace(config.generator, depth=5)
+    folder = loop.train(
+        replace(config, image_size=64, epochs=1, init_from=str(first), generator=deep, lr=0.0)
+    )
+    ours, theirs = (checkpoints.load_generator(one)[0].state_dict() for one in (folder, first))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
