@@ -20,6 +20,7 @@ MOST_EPOCHS = 10**6
 Precision = Literal["fp32", "tf32", "bf16"]
 StepMode = Literal["auto", "eager", "compile", "graph"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
+ValidationMetric = Literal["rmse_rgb", "ssim", "lpips"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,10 @@ class TrainConfig:
     """Epochs between sample grids."""
     save_every: int = 5
     """Epochs between saves."""
+    validate_every: int | None = None
+    """Epochs between validations: RMSE, SSIM and LPIPS on the folder val; unset: none."""
+    keep_best: ValidationMetric | None = None
+    """With --validate-every: keep the generator that was best by this metric, in best/."""
     keep_every: int | None = None
     """Epochs between generators that are kept beside the last one, in epochs/; unset: none."""
     num_samples: int = 6
@@ -111,16 +116,15 @@ class TrainConfig:
         if self.image_size not in IMAGE_SIZES:
             sizes = ", ".join(map(str, IMAGE_SIZES))
             raise SettingError("image_size", f"one of {sizes}", self.image_size)
-        if self.stored_size < self.image_size:
-            expected = f"at least the image size {self.image_size}"
-            raise SettingError("load_size", expected, self.load_size)
         if self.name is not None and Path(self.name).name != self.name:
             raise SettingError("name", "a plain folder name", self.name)
         self._check_networks()
+        self._check_pairs_of_settings()
         for name in ("batch_size", "log_every", "sample_every", "save_every", "num_samples"):
             self._check_range(name, 1)
         self._check_range("epochs", 1, MOST_EPOCHS)
         self._check_range("keep_every", 1)
+        self._check_range("validate_every", 1)
         self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight", "feature_matching", "perceptual", "seed"):
             self._check_range(name, 0)
@@ -137,6 +141,13 @@ class TrainConfig:
         if self.image_size < smallest:
             expected = f"fewer layers for images below {smallest}x{smallest}"
             raise SettingError("discriminator.n_layers", expected, n_layers)
+
+    def _check_pairs_of_settings(self) -> None:
+        if self.stored_size < self.image_size:
+            expected = f"at least the image size {self.image_size}"
+            raise SettingError("load_size", expected, self.load_size)
+        if self.keep_best is not None and self.validate_every is None:
+            raise SettingError("validate_every", "epochs, as keep_best is set", None)
 
     def _check_range(self, name: str, low: float, high: float = math.inf) -> None:
         value = getattr(self, name)

@@ -136,7 +136,7 @@ class Reporter:
         self.console.print(line, soft_wrap=True)
 
     def report(self, step: int, losses: dict[str, float], learning_rate: float) -> None:
-        """Report mean losses of the steps since the last report."""
+        """Report mean losses of the steps since the last report, and metrics if there are any."""
         if not self.accelerator.is_main_process:
             return
         images_per_s, seconds_left = self.speed(step)
@@ -179,6 +179,9 @@ class LoggedLosses:
     images_per_s: float
     feature_matching: float | None = None
     perceptual: float | None = None
+    val_rmse_rgb: float | None = None
+    val_ssim: float | None = None
+    val_lpips: float | None = None
 
 
 def read_losses(metrics: Path) -> list[tuple[bytes, LoggedLosses]]:

@@ -20,10 +20,16 @@ from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted, catch_signals, report_lost_peers
-from pix2pix_ilm.training.logging import Reporter, mean_losses
-from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator, make_step
+from pix2pix_ilm.training.logging import Reporter, mean_losses, read_losses
+from pix2pix_ilm.training.setup import (
+    build_networks,
+    load_data,
+    load_validation,
+    make_accelerator,
+    make_step,
+)
 from pix2pix_ilm.training.step import Networks
-from pix2pix_ilm.training.validation import write_samples
+from pix2pix_ilm.training.validation import Validation, write_samples
 
 
 def train(config: TrainConfig) -> Path:
@@ -35,6 +41,7 @@ def train(config: TrainConfig) -> Path:
     """
     accelerator = make_accelerator(config)
     pairs, samples = load_data(config)
+    validation = load_validation(config)
     record = run_folder.RunRecord(
         config=config,
         data_digest=pairs.digest,
@@ -47,7 +54,7 @@ def train(config: TrainConfig) -> Path:
     with run_folder.share_new_folder(config, accelerator) as folder:
         if accelerator.is_main_process:
             files.write_json(folder / run_folder.RUN, record)
-        TrainingRun(config, folder, accelerator, networks, pairs, samples).run()
+        TrainingRun(config, folder, accelerator, networks, pairs, samples, validation).run()
     return folder
 
 
@@ -82,7 +89,8 @@ def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) 
             )
         saved = (folder / run_folder.STATE).exists()
         networks = build_networks(config, accelerator, saved=saved)
-        run = TrainingRun(config, folder, accelerator, networks, pairs, samples)
+        validation = load_validation(config)
+        run = TrainingRun(config, folder, accelerator, networks, pairs, samples, validation)
         run.check_end(by_flag=epochs is not None)
         if record != started and accelerator.is_main_process:
             files.write_json(folder / run_folder.RUN, record)
@@ -100,6 +108,7 @@ class TrainingRun:
         networks: as ``build_networks`` makes them.
         pairs: images to train on, at the stored size.
         samples: images for the sample grids.
+        validation: images to validate on, or None.
     """
 
     def __init__(
@@ -110,6 +119,7 @@ class TrainingRun:
         networks: Networks,
         pairs: PairedImages,
         samples: PairedImages,
+        validation: PairedImages | None = None,
     ) -> None:
         self.config = config
         self.folder = folder
@@ -119,6 +129,7 @@ class TrainingRun:
         self.networks = networks
         self.saved_networks = self.networks.unwrap(accelerator)
         self.start = self.last_save = run_folder.restore(folder, self.saved_networks)
+        self.validation = self.open_validation(validation)
         self.global_batch = config.batch_size * accelerator.num_processes
         self.steps_per_epoch = len(pairs) // self.global_batch
         self.total = config.epochs * self.steps_per_epoch
@@ -161,22 +172,37 @@ class TrainingRun:
                 # Here, and only here, host and device meet: whoever reads a loss waits for it.
                 stopping = self.is_stopping(signals, done)
                 saving = stopping or self.is_due(done, config.save_every)
-                if saving or done % config.log_every == 0:
+                validating = self.is_due(done, config.validate_every)
+                if saving or validating or done % config.log_every == 0:
+                    measured = self.validate(done) if validating else {}
                     names = config.objective.loss_names
                     means = mean_losses(losses, names, accelerator, done, self.tell_last_save)
-                    reporter.report(done, means, learning_rate)
+                    reporter.report(done, means | measured, learning_rate)
                     losses.clear()
 
                 # What can be looked at, and what training continues from.
                 if self.is_due(done, config.sample_every) and accelerator.is_main_process:
                     generator = self.saved_networks.best_generator
                     write_samples(self.folder, generator, self.samples, done)
-                if config.keep_every and self.is_due(done, config.keep_every):
+                if self.is_due(done, config.keep_every):
                     self.keep_generator(done)
                 if saving:
                     self.save(done)
                 if stopping and done < self.total:
                     raise Interrupted(self.folder, done)
+
+    def open_validation(self, pairs: PairedImages | None) -> Validation | None:
+        """Return what validates on these pairs, knowing what was logged until the last save."""
+        if pairs is None:
+            return None
+        rows = [row for _, row in read_losses(self.folder / run_folder.METRICS)]
+        values = [
+            getattr(row, f"val_{self.config.keep_best}", None)
+            for row in rows
+            if row.step <= self.start
+        ]
+        earlier = [value for value in values if value is not None]
+        return Validation(pairs.to(self.accelerator.device), self.config.keep_best, earlier)
 
     def open_reporter(self) -> Reporter:
         """Return what shows and keeps the losses of this stretch."""
@@ -195,8 +221,10 @@ class TrainingRun:
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, ORDER, epoch))
         return torch.randperm(len(self.pairs), generator=generator).to(self.accelerator.device)
 
-    def is_due(self, done: int, every: int) -> bool:
-        """Return True at the end of training, and of epochs that are a multiple of ``every``."""
+    def is_due(self, done: int, every: int | None) -> bool:
+        """Return True at the end of training and of epochs that are multiples; False for None."""
+        if every is None:
+            return False
         epochs, rest = divmod(done, self.steps_per_epoch)
         return done == self.total or (rest == 0 and epochs % every == 0)
 
@@ -233,6 +261,17 @@ class TrainingRun:
             files.make_folder(folder)
             generator = self.saved_networks.best_generator
             run_folder.export_generator(folder, generator, done, self.config)
+
+    def validate(self, done: int) -> dict[str, float]:
+        """Measure the generator in use, in the main process; keep it if it is the best."""
+        if self.validation is None or not self.accelerator.is_main_process:
+            return {}
+        generator = self.saved_networks.best_generator
+        measured = self.validation.measure(generator)
+        if self.validation.is_best(measured):
+            files.make_folder(self.folder / "best")
+            run_folder.export_generator(self.folder / "best", generator, done, self.config)
+        return measured
 
     def tell_last_save(self) -> str:
         """Return what a message about a failure says of the steps that are kept."""

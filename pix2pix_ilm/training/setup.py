@@ -111,6 +111,26 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     return train_images, val_images
 
 
+def load_validation(config: TrainConfig) -> PairedImages | None:
+    """Return the pairs of the folder val, or None where nothing is validated.
+
+    No other split will do: what is held out for a last look must not choose a generator.
+
+    Raises:
+        UserError: there is no such split, or it is too small to be measured.
+    """
+    if config.validate_every is None:
+        return None
+    root = data_folder(config.data, config.image_size)
+    return load_pairs(
+        find_pairs(root, "val"),
+        config.image_size,
+        direction=config.direction,
+        label_channels=config.generator.in_channels,
+        photo_channels=config.generator.out_channels,
+    )
+
+
 def build_networks(
     config: TrainConfig, accelerator: Accelerator, *, saved: bool = False
 ) -> Networks:

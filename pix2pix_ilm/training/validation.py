@@ -1,16 +1,63 @@
-"""What a run shows of its validation pairs while it trains."""
+"""What a run shows of pairs that it does not train on: sample grids, and metrics."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.utils import make_grid
 
+from pix2pix_ilm import metrics
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import write_image
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.training.config import ValidationMetric
+
+MEASURES: dict[ValidationMetric, Callable[[Tensor, Tensor], Tensor]] = {
+    "rmse_rgb": metrics.rmse_rgb,
+    "ssim": metrics.ssim,
+    "lpips": metrics.lpips,
+}
+BATCH = 8
+
+
+class Validation:
+    """Metrics of the generator on a split, and whether it is the best so far.
+
+    The mean over few images is noisy: one that is chosen by it looks better there than it is.
+
+    Args:
+        pairs: the split, on the device.
+        metric: the one that the best generator is chosen by, or None.
+        earlier: values of that metric that were logged before.
+    """
+
+    def __init__(
+        self, pairs: PairedImages, metric: ValidationMetric | None, earlier: Iterable[float]
+    ) -> None:
+        self.pairs = pairs
+        self.metric = metric
+        self.best = max(map(self.goodness, earlier), default=float("-inf"))
+
+    def goodness(self, value: float) -> float:
+        """Return the metric's value with the sign that makes higher better."""
+        return value if self.metric == "ssim" else -value
+
+    def measure(self, generator: nn.Module) -> dict[str, float]:
+        """Return the metrics' means over the split, under their names with ``val_`` before them."""
+        assert isinstance(generator, UNetGenerator)
+        photos = torch.cat([generate(generator, b) for b in self.pairs.label_map.split(BATCH)])
+        images = [x.expand(-1, -1, -1, 3) for x in (photos, self.pairs.photo)]
+        return {f"val_{name}": of(*images).double().mean().item() for name, of in MEASURES.items()}
+
+    def is_best(self, values: dict[str, float]) -> bool:
+        """Return True, and remember it, if the chosen metric is better than ever before."""
+        if self.metric is None or self.goodness(values[f"val_{self.metric}"]) <= self.best:
+            return False
+        self.best = self.goodness(values[f"val_{self.metric}"])
+        return True
 
 
 def write_samples(folder: Path, generator: nn.Module, pairs: PairedImages, step: int) -> None:

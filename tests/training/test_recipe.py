@@ -1,15 +1,21 @@
 """Parts beyond the recipe of pix2pix: with each, a run that was killed goes on to the bit."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from training.steps import before_step, crash
 from training.test_cuda_graph import pretend_graphs, pretended_capture
 
-from pix2pix_ilm import checkpoints
+from pix2pix_ilm import checkpoints, metrics
+from pix2pix_ilm.data.cache import load_pairs
+from pix2pix_ilm.data.pairs import find_pairs
+from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import SettingError, UserError
+from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, run_folder
@@ -116,3 +122,51 @@ def test_weights_of_another_size_serve_where_the_depth_is_theirs(config):
     )
     ours, theirs = (checkpoints.load_generator(one)[0].state_dict() for one in (folder, first))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("metric", ["lpips", "ssim"])
+def test_validation_is_logged_and_the_best_generator_kept_also_over_a_crash(
+    config, monkeypatch, metric
+):
+    config = replace(config, epochs=3, save_every=3, validate_every=1, keep_best=metric, lr=2e-3)
+    whole = loop.train(replace(config, name="whole"))
+    with monkeypatch.context() as patch:
+        before_step(patch, 40, crash)
+        with pytest.raises(ZeroDivisionError):
+            loop.train(config)
+    folder = loop.resume(config.checkpoints / "run")
+    torch.testing.assert_close(state(folder), state(whole), rtol=0, atol=0)
+
+    rows = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
+    values = {row["step"]: row[f"val_{metric}"] for row in rows if f"val_{metric}" in row}
+    assert list(values) == [16, 32, 48]
+    best = (max if metric == "ssim" else min)(values, key=values.__getitem__)
+    assert checkpoints.read_model_config(folder / "best").step == best
+    assert (folder / "best" / "model.safetensors").read_bytes() == (
+        whole / "best" / "model.safetensors"
+    ).read_bytes()
+
+    last = checkpoints.load_generator(folder)[0]
+    pairs = load_pairs(find_pairs(Path(config.data), "val"), 32, direction="BtoA")
+    photos = generate(last, pairs.label_map)
+    measured = getattr(metrics, metric)(photos, pairs.photo).mean().item()
+    assert values[48] == pytest.approx(measured, rel=1e-4)
+
+
+def test_the_best_so_far_is_known_after_a_resume(config):
+    config = replace(config, validate_every=1, keep_best="rmse_rgb", epochs=1, lr=0.0)
+    folder = loop.train(config)
+    kept = (folder / "best").stat().st_mtime_ns, (folder / "best" / "config.json").read_text()
+    loop.resume(folder, epochs=2)  # no better, as nothing is learned
+    assert (folder / "best" / "config.json").read_text() == kept[1]
+
+
+def test_only_the_folder_val_chooses_and_must_be_there(config, tmp_path):
+    synthesize(tmp_path / "data", 12, 32)
+    shutil.rmtree(tmp_path / "data" / "val")
+    config = replace(config, data=str(tmp_path / "data"), validate_every=1, val_split="test")
+    with pytest.raises(UserError, match="val"):
+        loop.train(config)
+    assert not (config.checkpoints / "run").exists()
+    with pytest.raises(SettingError, match="validate_every: expected epochs, as keep_best is set"):
+        replace(config, validate_every=None, keep_best="ssim")
