@@ -129,7 +129,11 @@ class TrainingRun:
         self.networks = networks
         self.saved_networks = self.networks.unwrap(accelerator)
         self.start = self.last_save = run_folder.restore(folder, self.saved_networks)
-        self.validation = self.open_validation(validation)
+        self.validation = None
+        if validation is not None:
+            logged = read_losses(folder / run_folder.METRICS)
+            earlier = [row for _, row in logged if row.step <= self.start]
+            self.validation = Validation(validation.to(accelerator.device), config, earlier)
         self.global_batch = config.batch_size * accelerator.num_processes
         self.steps_per_epoch = len(pairs) // self.global_batch
         self.total = config.epochs * self.steps_per_epoch
@@ -190,19 +194,6 @@ class TrainingRun:
                     self.save(done)
                 if stopping and done < self.total:
                     raise Interrupted(self.folder, done)
-
-    def open_validation(self, pairs: PairedImages | None) -> Validation | None:
-        """Return what validates on these pairs, knowing what was logged until the last save."""
-        if pairs is None:
-            return None
-        rows = [row for _, row in read_losses(self.folder / run_folder.METRICS)]
-        values = [
-            getattr(row, f"val_{self.config.keep_best}", None)
-            for row in rows
-            if row.step <= self.start
-        ]
-        earlier = [value for value in values if value is not None]
-        return Validation(pairs.to(self.accelerator.device), self.config.keep_best, earlier)
 
     def open_reporter(self) -> Reporter:
         """Return what shows and keeps the losses of this stretch."""

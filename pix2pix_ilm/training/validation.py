@@ -13,7 +13,8 @@ from pix2pix_ilm.data.images import write_image
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.training.config import ValidationMetric
+from pix2pix_ilm.training.config import TrainConfig, ValidationMetric
+from pix2pix_ilm.training.logging import LoggedLosses
 
 MEASURES: dict[ValidationMetric, Callable[[Tensor, Tensor], Tensor]] = {
     "rmse_rgb": metrics.rmse_rgb,
@@ -30,16 +31,18 @@ class Validation:
 
     Args:
         pairs: the split, on the device.
-        metric: the one that the best generator is chosen by, or None.
-        earlier: values of that metric that were logged before.
+        config: the training's; its ``keep_best`` is the metric that chooses, if any does.
+        logged: what the run has logged before.
     """
 
     def __init__(
-        self, pairs: PairedImages, metric: ValidationMetric | None, earlier: Iterable[float]
+        self, pairs: PairedImages, config: TrainConfig, logged: Iterable[LoggedLosses]
     ) -> None:
         self.pairs = pairs
-        self.metric = metric
-        self.best = max(map(self.goodness, earlier), default=float("-inf"))
+        self.metric = config.keep_best
+        values = [getattr(row, f"val_{self.metric}", None) for row in logged]
+        earlier = [self.goodness(value) for value in values if value is not None]
+        self.best = max(earlier, default=float("-inf"))
 
     def goodness(self, value: float) -> float:
         """Return the metric's value with the sign that makes higher better."""
@@ -54,10 +57,12 @@ class Validation:
 
     def is_best(self, values: dict[str, float]) -> bool:
         """Return True, and remember it, if the chosen metric is better than ever before."""
-        if self.metric is None or self.goodness(values[f"val_{self.metric}"]) <= self.best:
+        if self.metric is None:
             return False
-        self.best = self.goodness(values[f"val_{self.metric}"])
-        return True
+        goodness = self.goodness(values[f"val_{self.metric}"])
+        better = goodness > self.best  # which NaN is not
+        self.best = goodness if better else self.best
+        return better
 
 
 def write_samples(folder: Path, generator: nn.Module, pairs: PairedImages, step: int) -> None:
