@@ -68,7 +68,7 @@ def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
             if target in targets:
                 raise UserError(f"{source} and {targets[target]} would both become {target}")
             if target.exists() and target.samefile(source):
-                raise UserError(f"{target}: would be overwritten; choose another --out")
+                raise UserError(f"{target}: would be overwritten; choose another folder")
             targets[target] = source
     return targets
 

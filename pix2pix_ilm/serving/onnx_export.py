@@ -137,7 +137,7 @@ def to_onnx(
     if stored >= PROTOBUF_LIMIT:
         raise UserError(
             f"export: expected less than 2 GB of weights, found {stored / 1e9:.1f} GB; "
-            "use --float16, or a smaller network"
+            "store them in float16, or use a smaller network"
         )
     multiple = generator.config.size_multiple
     dimensions = {0: torch.export.Dim("batch")}

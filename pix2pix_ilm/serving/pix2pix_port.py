@@ -221,7 +221,7 @@ def may_lack(name: str, config: GeneratorConfig) -> bool:
 def with_image_statistics(config: GeneratorConfig) -> GeneratorConfig:
     """Return the same generator with BatchNorm's weights on the statistics of each image."""
     if config.norm != "bn":
-        raise UserError("has no BatchNorm; leave out --batch-statistics")
+        raise UserError("has no BatchNorm, of which batch statistics could be taken")
     return replace(config, norm="in")
 
 

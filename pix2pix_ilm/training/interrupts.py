@@ -72,5 +72,5 @@ def report_lost_peers(
             raise
         raise UserError(
             f"{folder}: another process of this training ended, so this one ends too "
-            f"({tell_last_save()}); its own message says why; then start all again with --resume"
+            f"({tell_last_save()}); its own message says why; then resume with all processes"
         ) from None

@@ -49,7 +49,7 @@ def mean_losses(
         row, column = bad[0].tolist()
         raise UserError(
             f"step {done - len(values) + row + 1}: the {names[column]} loss became "
-            f"{values[row, column].item()}; {tell_last_save()}; try a lower --lr"
+            f"{values[row, column].item()}; {tell_last_save()}; try a lower learning rate"
         )
     return dict(zip(names, values.mean(dim=0).tolist(), strict=True))
 

@@ -122,7 +122,7 @@ def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[obj
         if config.name is not None:
             raise UserError(
                 f"{folder}: is there already; continue it with 'pix2pix-ilm train --resume "
-                f"{folder}', or choose another --name"
+                f"{folder}', or choose another name"
             )
         count += 1
         folder = config.checkpoints / f"{config.run_name}-{count}"

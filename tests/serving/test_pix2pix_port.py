@@ -271,7 +271,7 @@ def test_files_of_other_networks_are_refused(name, message, tmp_path):
 
 def test_batch_statistics_need_batch_norm(tmp_path):
     source = saved(PortUNet("instance").state_dict(), tmp_path)
-    assert_refused(source, "has no BatchNorm; leave out --batch-stat", batch_statistics=True)
+    assert_refused(source, "has no BatchNorm, of which batch stat", batch_statistics=True)
 
 
 class Trap:
