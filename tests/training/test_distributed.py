@@ -1,6 +1,8 @@
 """Several processes train like one: same losses, same weights, whoever resumes."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,8 +19,52 @@ from pix2pix_ilm.training import run_folder
 pytestmark = pytest.mark.slow
 
 
-def work_together(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Train in two processes under torchrun."""
+TWO_PROCESSES_EACH = """
+import json, os, sys, traceback
+from training import distributed_worker
+
+for number, (port, arguments) in enumerate(json.loads(sys.argv[1])):
+    children = []
+    for rank in map(str, range(2)):
+        children.append(os.fork())  # with PyTorch, which took seconds to import
+        if not children[-1]:
+            os.environ.update(
+                RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
+                MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+            )
+            try:
+                distributed_worker.main(*arguments)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+    if any(os.waitpid(child, 0)[1] for child in children):
+        sys.exit(f"training {number} failed")
+"""
+
+
+def work_together(*trainings: tuple[object, ...]) -> None:
+    """Train in two processes at a time, which meet as torchrun lets them."""
+    tasks = [(free_port(), [str(argument) for argument in training]) for training in trainings]
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_PROCESSES_EACH, json.dumps(tasks)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def work_under_torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Train in two processes that torchrun starts."""
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     return subprocess.run(
         [sys.executable, *launcher, distributed_worker.__file__, *map(str, arguments)],
@@ -82,14 +128,12 @@ def together(tmp_path_factory, drawn_pairs):
     }
     work_alone(drawn_pairs, folders["ended"], "ilm-in", 1)
     prolong(folders["ended"])
-    for name, *training in (
-        ("whole", "ilm-in", 2),
-        ("begun", "ilm-in", 1),
-        ("ended", "ilm-in", 2, "resume"),
-        ("batch-norm", "bn", 1),
-    ):
-        done = work_together(drawn_pairs, folders[name], *training)
-        assert done.returncode == 0, done.stderr
+    work_together(
+        (drawn_pairs, folders["whole"], "ilm-in", 2),
+        (drawn_pairs, folders["begun"], "ilm-in", 1),
+        (drawn_pairs, folders["ended"], "ilm-in", 2, "resume"),
+        (drawn_pairs, folders["batch-norm"], "bn", 1),
+    )
     return folders
 
 
@@ -116,7 +160,7 @@ def test_batch_norm_trains_in_several_processes(together):
 
 
 def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_path):
-    done = work_together(drawn_pairs, tmp_path, "in", 2, "die")
+    done = work_under_torchrun(drawn_pairs, tmp_path, "in", 2, "die")
     assert done.returncode != 0
     assert "another process of this training ended" in done.stderr
 
