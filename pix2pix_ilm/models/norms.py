@@ -123,10 +123,8 @@ class ILMNorm2d(nn.Module):
         mu, gamma = pool_moments(mean, var, num_keys, pixels, self.correction)  # eq. (3)
         # A variance may exceed float16's largest number, 65504.
         dtype = torch.promote_types(mu.dtype, self.encoder.weight.dtype)
-        w1, w2, w3 = (
-            linear.weight.to(dtype)
-            for linear in (self.encoder, self.mean_decoder, self.var_decoder)
-        )
+        linears = (self.encoder, self.mean_decoder, self.var_decoder)
+        w1, w2, w3 = (linear.weight.to(dtype) for linear in linears)
         e_mu, e_gamma = torch.relu(F.linear(torch.stack((mu, gamma)).to(dtype), w1))  # eq. (4)
         d_mu = self.mean_activation(F.linear(e_mu, w2))  # eq. (5)
         d_gamma = self.var_activation(F.linear(e_gamma, w3))
@@ -267,7 +265,8 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
             var_activation=ACTIVATIONS[options.var_activation],
         )
         if options.neutral_start:  # a decoder starts with values around 0
-            nn.init.constant_(norm.weight, 1 - norm.var_activation(torch.zeros(())).item())
+            predicted = norm.var_activation(torch.zeros((), device="cpu"))  # also where all is meta
+            nn.init.constant_(norm.weight, 1 - predicted.item())
         return norm
     groups = group_count(standardization, num_channels, options.num_groups)
     return GroupNorm(groups, num_channels, affine=options.affine)

@@ -18,10 +18,19 @@ from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 
+NEUTRAL = NormOptions(neutral_start=True)
 PARTS = {
+    "neutral": {
+        "generator": GeneratorConfig(ngf=4, norm="ilm-in", norm_options=NEUTRAL),
+        "discriminator": DiscriminatorConfig(
+            ndf=4, n_layers=2, norm="ilm-in", norm_options=NEUTRAL
+        ),
+    },
+    "upsampling": {"generator": GeneratorConfig(ngf=4, norm="ilm-in", upsample="resize")},
     "ema": {"ema": 0.9},
     "losses": {"feature_matching": 10.0, "perceptual": 10.0},
     "augmentation": {"augment_discriminator": ("color", "translation", "cutout")},
@@ -67,7 +76,7 @@ def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, part, graph
 def test_every_part_changes_what_is_learned(config, part):
     plain = loop.train(replace(config, name="plain", epochs=1))
     other = loop.train(replace(config, epochs=1, **PARTS[part]))
-    weights = [state(folder)["generator"]["head.weight"] for folder in (plain, other)]
+    weights = [state(folder)["generator"]["encoder.0.conv.weight"] for folder in (plain, other)]
     assert torch.equal(*weights) is (part == "ema")  # which leaves the training alone
 
 
