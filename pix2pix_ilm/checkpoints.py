@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from pix2pix_ilm.data.images import Channels
 from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import SettingError, UserError, shorten
 from pix2pix_ilm.files import is_folder, read_json, write_atomically, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
@@ -43,14 +45,26 @@ class ModelConfig:
     """Normalization of the discriminator that it was trained against."""
     seed: int | None = None
     """Seed of the training."""
+    palette: Palette | None = None
+    """Classes of its label maps, which it takes one-hot; None: it takes their gray or color."""
 
     def __post_init__(self) -> None:
+        channels = self.generator.in_channels
+        fitting = (1, 3) if self.palette is None else (len(self.palette),)
+        if channels not in fitting:
+            expected = " or ".join(map(str, fitting))
+            raise SettingError("generator.in_channels", expected, channels)
         multiple, most = self.generator.size_multiple, LARGEST_IMAGE
         if not 1 <= self.image_size <= most or self.image_size % multiple:
             expected = f"a multiple of {multiple} up to {most}"
             raise SettingError("image_size", expected, self.image_size)
         if self.step is not None and self.step < 0:
             raise SettingError("step", "at least 0", self.step)
+
+    @property
+    def label_channels(self) -> Channels:
+        """Return what its label maps are read as."""
+        return self.generator.in_channels if self.palette is None else self.palette
 
 
 def save_generator(folder: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:

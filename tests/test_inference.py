@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pix2pix_ilm.checkpoints import load_generator
-from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import to_model_range, to_uint8
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.inference import (
     fast_dtype,
     flushed_denormals,

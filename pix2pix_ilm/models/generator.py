@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pix2pix_ilm.data.palette import MOST_CLASSES
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
@@ -24,7 +25,7 @@ class GeneratorConfig:
     """What defines the U-Net generator."""
 
     in_channels: int = 3
-    """Channels of the label map (3 for color, 1 for gray)."""
+    """Channels of the label map (3 for color, 1 for gray); label classes set it to their number."""
     out_channels: int = 3
     """Channels of the photo (3 for color, 1 for gray)."""
     ngf: int = 64
@@ -42,10 +43,11 @@ class GeneratorConfig:
     pytorch-CycleGAN-and-pix2pix, one block further out, and fewer in shallow networks."""
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels"):
-            if getattr(self, name) not in (1, 3):
-                expected = "1 (gray) or 3 (color)"
-                raise SettingError(f"generator.{name}", expected, getattr(self, name))
+        if not 1 <= self.in_channels <= MOST_CLASSES:
+            expected = f"1 (gray), 3 (color) or up to {MOST_CLASSES} classes"
+            raise SettingError("generator.in_channels", expected, self.in_channels)
+        if self.out_channels not in (1, 3):
+            raise SettingError("generator.out_channels", "1 (gray) or 3 (color)", self.out_channels)
         if not 1 <= self.ngf <= WIDEST:
             raise SettingError("generator.ngf", f"1 to {WIDEST}", self.ngf)
         if not 2 <= self.num_downs <= 10:

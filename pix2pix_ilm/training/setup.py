@@ -14,6 +14,7 @@ from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import describe_training
 from pix2pix_ilm.data.datasets import data_folder
+from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
@@ -101,7 +102,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
             pairs,
             size,
             direction=config.direction,
-            label_channels=config.generator.in_channels,
+            label_channels=config.label_classes or config.generator.in_channels,
             photo_channels=config.generator.out_channels,
         )
         for pairs, size in ((train_pairs, config.stored_size), (chosen, config.image_size))
@@ -113,9 +114,10 @@ def build_networks(config: TrainConfig, accelerator: Accelerator) -> Networks:
     """Return freshly initialized networks and optimizers, on the device."""
     mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
-    channels = config.generator.in_channels + config.generator.out_channels
+    generator = config.sized_generator
+    channels = generator.in_channels + generator.out_channels
     networks = (
-        UNetGenerator(config.sized_generator),
+        UNetGenerator(generator),
         PatchDiscriminator(config.discriminator, channels),
     )
     for network in networks:
@@ -164,7 +166,7 @@ def make_step(
         crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             networks,
-            crops.gather(pairs.label_map),
+            encode_label_maps(crops.cut(pairs.label_map), pairs.palette),
             crops.gather(pairs.photo),
             gan_loss=config.gan_loss,
             l1_weight=config.l1_weight,

@@ -115,3 +115,12 @@ def test_torchs_own_generator_is_the_default():
     again = random_crop_flip(torch.arange(8), 32, 16, flip=True)
     assert torch.equal(first.rows, again.rows)
     assert torch.equal(first.columns, again.columns)
+
+
+def test_indices_are_cut_like_the_pixels_beside_them():
+    images = coordinates(5, 12)
+    crops = indices_of(0, [3, 1, 4], 12, 8, flip=True)
+    cut = crops.cut(images)
+    assert cut.dtype == torch.uint8
+    assert np.array_equal(cut.permute(0, 3, 1, 2).numpy(), to_levels(crops.gather(images)))
+    assert torch.equal(crops.cut(images[..., :1]), cut[..., :1])

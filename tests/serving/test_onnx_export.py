@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from pix2pix_ilm.checkpoints import load_generator
-from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import to_uint8
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import infer
 from pix2pix_ilm.models.generator import GeneratorConfig

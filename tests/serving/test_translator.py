@@ -78,7 +78,7 @@ def test_gray_goes_in_and_out(make_checkpoint, in_channels, out_channels):
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
-    ("label", "message"),
+    ("label_map", "message"),
     [
         (draw_label_map(32, 32, 1), r"expected a \(height, width, 3\) uint8 image"),
         (draw_label_map(32, 32).astype(float), "uint8"),
