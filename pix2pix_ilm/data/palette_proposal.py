@@ -65,9 +65,9 @@ def propose_palette(
     """Return a palette for a folder's label maps, and the share of their pixels in each class.
 
     Label maps of at most 256 colors have those as classes. Where compression or smoothing made
-    more, classes and shares are those of flat regions, so that a class of thin lines alone is missed.
-    Both are ordered by their shares. Index maps
-    have a class for every number up to the largest, in the colors of Pascal VOC.
+    more, classes and shares are those of flat regions, so that a class of thin lines alone is
+    missed. Both are ordered by their shares. Index maps have a class for every number up to the
+    largest, in the colors of Pascal VOC.
 
     Args:
         root: folder of pairs.
