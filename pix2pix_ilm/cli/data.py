@@ -29,6 +29,10 @@ class Check:
 
     path: Positional[Path]
     """The data set's folder."""
+    label_classes: str = "none"
+    """facades, or a JSON file of classes: index maps must not have numbers of others."""
+    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    """Which are the label maps, where there are label classes: A (AtoB), or B (BtoA)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,9 @@ def run(prog: str, arguments: list[str]) -> None:
         say(f"CMP Facades, verified: {options.out}")
     elif isinstance(options, Check):
         from pix2pix_ilm.data.check import check_folder
+        from pix2pix_ilm.data.palette import find_palette
 
-        say(check_folder(options.path))
+        say(check_folder(options.path, find_palette(options.label_classes), options.direction))
     elif isinstance(options, Palette):
         from pix2pix_ilm.data.palette_proposal import propose_palette, to_json
 
