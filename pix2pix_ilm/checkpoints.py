@@ -16,7 +16,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from pix2pix_ilm.data.images import Channels
 from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import SettingError, UserError, shorten
 from pix2pix_ilm.files import is_folder, read_json, write_atomically, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
@@ -43,14 +45,26 @@ class ModelConfig:
     """Normalization of the discriminator that it was trained against."""
     seed: int | None = None
     """Seed of the training."""
+    palette: Palette | None = None
+    """Classes of its label maps, which it takes one-hot; None: it takes their gray or color."""
 
     def __post_init__(self) -> None:
+        channels = self.generator.in_channels
+        fitting = (1, 3) if self.palette is None else (len(self.palette),)
+        if channels not in fitting:
+            expected = " or ".join(map(str, fitting))
+            raise SettingError("generator.in_channels", expected, channels)
         multiple, most = self.generator.size_multiple, LARGEST_IMAGE
         if not 1 <= self.image_size <= most or self.image_size % multiple:
             expected = f"a multiple of {multiple} up to {most}"
             raise SettingError("image_size", expected, self.image_size)
         if self.step is not None and self.step < 0:
             raise SettingError("step", "at least 0", self.step)
+
+    @property
+    def label_channels(self) -> Channels:
+        """Return what its label maps are read as."""
+        return self.generator.in_channels if self.palette is None else self.palette
 
 
 def save_generator(folder: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
@@ -86,8 +100,8 @@ def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
     return generator.eval(), config
 
 
-def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> None:
-    """Load a checkpoint's weights into a generator of the same architecture.
+def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> ModelConfig:
+    """Load a checkpoint's weights into a generator of the same architecture; return its config.
 
     Args:
         generator: on any device; its dropout may be another.
@@ -97,12 +111,13 @@ def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> None:
         UserError: not a checkpoint, or of another architecture; names the setting that differs.
     """
     folder = resolve_checkpoint(checkpoint)
-    loaded, _ = load_generator(folder)
+    loaded, config = load_generator(folder)
     for name, theirs in asdict(loaded.config).items():
         ours = asdict(generator.config)[name]
         if not name.startswith("dropout") and theirs != ours:
             raise SettingError(f"generator.{name}", f"{theirs}, as {folder} has", ours)
     generator.load_state_dict(loaded.state_dict())
+    return config
 
 
 def resolve_checkpoint(name: str | Path, revision: str | None = None) -> Path:

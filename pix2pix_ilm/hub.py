@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint, save_generator
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, make_scorer
@@ -186,9 +187,9 @@ def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
 
 def shows_facades(model_config: ModelConfig) -> bool:
     """Return True if the project can draw what the generator was trained on."""
-    generator = model_config.generator
-    color = generator.in_channels == generator.out_channels == 3
-    return color and Path(model_config.data).name in DRAWABLE
+    generator, palette = model_config.generator, model_config.palette
+    known = palette == FACADES_PALETTE or (palette is None and generator.in_channels == 3)
+    return known and generator.out_channels == 3 and Path(model_config.data).name in DRAWABLE
 
 
 def picture(generator: UNetGenerator, model_config: ModelConfig) -> np.ndarray:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from pix2pix_ilm.data.images import to_model_range, to_uint8
+from pix2pix_ilm.data.images import encode_label_maps, to_uint8
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import SAMPLE, derive_seed
 
@@ -17,23 +18,26 @@ def generate(
     generator: UNetGenerator,
     label_maps: UInt8[Tensor, "b h w c1"],
     *,
+    palette: Palette | None = None,
     sample: int | None = None,
     seed: int = 0,
 ) -> UInt8[Tensor, "b h w c2"]:
     """Return the photos of label maps of any size, on the generator's device.
 
-    Height and width are padded, by repeating the edge, to multiples of what the U-Net can halve,
-    and the photos are cropped to the label maps' size.
+    Height and width are padded, by repeating the edge and its classes, to multiples of what the
+    U-Net can halve, and the photos are cropped to the label maps' size.
 
     Args:
         generator: is left as it was found, in its mode, too.
-        label_maps: on any device.
+        label_maps: on any device; with a palette in any colors, or indices of its classes.
+        palette: of the classes that the generator takes one-hot, if it does.
         sample: unset, dropout is off; else it is on, as in the original pix2pix, and every number
             (0, 1, ...) gives another photo.
         seed: of the dropout masks.
     """
     height, width = label_maps.shape[1:3]
-    images = to_model_range(label_maps.to(next(generator.parameters()).device))
+    label_maps = label_maps.to(next(generator.parameters()).device)
+    images = encode_label_maps(label_maps, palette)
     padded = pad_to_multiple(images, generator.config.size_multiple)
     photos = infer(generator, padded, sample=sample, seed=seed)
     return to_uint8(photos[:, :, :height, :width])
@@ -47,7 +51,7 @@ def infer(
     sample: int | None = None,
     seed: int = 0,
 ) -> Float[Tensor, "b c2 h w"]:
-    """Return the float32 photos of label maps in [-1, 1]; arguments as in ``generate``.
+    """Return the float32 photos of encoded label maps; arguments as in ``generate``.
 
     The dropout masks follow from seed and sample alone, so that a photo is the same in any batch.
     """

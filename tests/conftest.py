@@ -86,7 +86,8 @@ def write_checkpoint(
         discriminator=DiscriminatorConfig(ndf=4),
     )
     generator = UNetGenerator(config.sized_generator)
-    discriminator = PatchDiscriminator(config.discriminator, in_channels + out_channels)
+    channels = config.sized_generator.in_channels + out_channels
+    discriminator = PatchDiscriminator(config.discriminator, channels)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)

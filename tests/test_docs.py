@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import PALETTE
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 

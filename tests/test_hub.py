@@ -6,6 +6,7 @@ import yaml
 from pix2pix_ilm import PretrainedGenerator, Translator
 from pix2pix_ilm.checkpoints import load_generator, save_generator
 from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.statistics import Interval
@@ -62,6 +63,13 @@ def test_the_card_carries_metrics_citations_and_a_drawn_picture(checkpoint, tmp_
     assert "CMP Facades for 7 steps" in text
     assert "(facades.png)" in text
     assert read_image(saved / "facades.png").shape == (64, 128, 3)
+
+
+def test_a_model_of_classes_keeps_them_and_its_picture_shows_facades(make_checkpoint, tmp_path):
+    folder = make_checkpoint(label_classes=FACADES_PALETTE)
+    export_folder(folder, tmp_path / "saved")
+    assert load_generator(tmp_path / "saved")[1].palette == FACADES_PALETTE
+    assert read_image(tmp_path / "saved" / "facades.png").shape == (64, 128, 3)
 
 
 def test_a_model_of_other_data_has_no_facades_on_its_card(make_checkpoint, tmp_path):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pix2pix_ilm.checkpoints import load_generator
-from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import to_model_range, to_uint8
+from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE
 from pix2pix_ilm.inference import (
     fast_dtype,
     flushed_denormals,
@@ -186,3 +186,38 @@ def test_photos_of_a_gpu():
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, 0.1)):
         photo = infer(deepcopy(generator).to("cuda", dtype), maps).cpu()
         torch.testing.assert_close(photo, expected, rtol=0, atol=tolerance)
+
+
+def seen_by(generator, translate):
+    """Return what the network gets while something is translated."""
+    seen = []
+    handle = generator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    translate()
+    handle.remove()
+    return torch.cat(seen)
+
+
+def test_classes_reach_the_network_one_hot_and_the_edges_are_repeated():
+    generator = make_generator(in_channels=12)
+    indices = torch.randint(0, 12, (2, 33, 40, 1), dtype=torch.uint8)
+    colors = torch.from_numpy(FACADES_PALETTE.paint(indices.numpy()))
+    seen = [
+        seen_by(generator, lambda maps=maps: generate(generator, maps, palette=FACADES_PALETTE))
+        for maps in (indices, colors)
+    ]
+    assert torch.equal(*seen)
+    assert seen[0].shape == (2, 12, 64, 64)
+    assert (seen[0].sum(dim=1) == 1 - 11).all()  # every pixel is of one class, padding included
+    classes = seen[0].argmax(dim=1)
+    assert torch.equal(classes[:, :33, :40], indices[..., 0].long())
+    assert torch.equal(classes[:, 33:, :40], indices[:, -1:, :, 0].long().expand(-1, 31, -1))
+    assert torch.equal(classes[:, :33, 40:], indices[:, :, -1:, 0].long().expand(-1, -1, 24))
+
+
+def test_colors_of_compression_are_translated_as_the_classes_they_stand_for():
+    generator = make_generator(in_channels=12)
+    indices = torch.randint(0, 12, (1, 32, 32, 1), dtype=torch.uint8)
+    colors = torch.from_numpy(FACADES_PALETTE.paint(indices.numpy()))
+    noisy = (colors.int() + torch.randint(-9, 10, colors.shape)).clamp(0, 255).byte()
+    photos = [generate(generator, maps, palette=FACADES_PALETTE) for maps in (indices, noisy)]
+    assert torch.equal(*photos)

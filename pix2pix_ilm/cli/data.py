@@ -1,4 +1,4 @@
-"""``pix2pix-ilm data``: image pairs, downloaded, checked or drawn."""
+"""``pix2pix-ilm data``: image pairs, downloaded, checked or drawn; palettes of label maps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Literal
 import tyro
 from tyro.conf import Positional
 
-from pix2pix_ilm.terminal import say
+from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.terminal import make_console, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,10 @@ class Check:
 
     path: Positional[Path]
     """The data set's folder."""
+    label_classes: str = "none"
+    """facades, or a JSON file of classes: index maps must not have numbers of others."""
+    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    """Which are the label maps, where there are label classes: A (AtoB), or B (BtoA)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +49,23 @@ class Synthesize:
     """Other seeds draw other facades."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Palette:
+    """Propose classes for label maps, from their colors, as a file for 'train --label-classes'."""
+
+    path: Positional[Path]
+    """The data set's folder."""
+    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    """Which are the label maps: A (AtoB), or B (BtoA)."""
+    split: str = "train"
+    """Split to look at, or a slice of one, such as train[:50]."""
+    out: Path | None = None
+    """The JSON file; unset: it is printed."""
+
+
 def run(prog: str, arguments: list[str]) -> None:
-    """Download, check or draw image pairs."""
-    options = tyro.cli(Download | Check | Synthesize, prog=prog, args=arguments)
+    """Download, check or draw image pairs; propose classes for label maps."""
+    options = tyro.cli(Download | Check | Synthesize | Palette, prog=prog, args=arguments)
     if isinstance(options, Download):
         from pix2pix_ilm.data import facades
 
@@ -54,8 +73,21 @@ def run(prog: str, arguments: list[str]) -> None:
         say(f"CMP Facades, verified: {options.out}")
     elif isinstance(options, Check):
         from pix2pix_ilm.data.check import check_folder
+        from pix2pix_ilm.data.palette import find_palette
 
-        say(check_folder(options.path))
+        say(check_folder(options.path, find_palette(options.label_classes), options.direction))
+    elif isinstance(options, Palette):
+        from pix2pix_ilm.data.palette_proposal import propose_palette, to_json
+
+        palette, shares = propose_palette(options.path, options.split, options.direction)
+        for one, share in zip(palette.classes, shares, strict=True):
+            say(f"{one.name}: {share:.2%} of the pixels")
+        text = to_json(palette)
+        if options.out is None:
+            make_console().print(text, end="", soft_wrap=True)
+        else:
+            write_atomically(options.out, lambda file: file.write(text.encode()))
+            say(f"Done: {options.out}; name its classes as you like")
     else:
         from pix2pix_ilm.data.synthetic.dataset import synthesize
 

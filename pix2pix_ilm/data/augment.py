@@ -29,9 +29,13 @@ class CropIndices:
     rows: Int64[Tensor, "b size 1"]
     columns: Int64[Tensor, "b 1 size"]
 
+    def cut(self, images: UInt8[Tensor, "n h w c"]) -> UInt8[Tensor, "b size size c"]:
+        """Cut the crops out of all n images. Copies nothing but the batch."""
+        return images[self.index, self.rows, self.columns]
+
     def gather(self, images: UInt8[Tensor, "n h w c"]) -> Float[Tensor, "b c size size"]:
-        """Cut the crops out of all n images: float32 in [-1, 1]. Copies nothing but the batch."""
-        return to_model_range(images[self.index, self.rows, self.columns])
+        """Cut the crops out of all n images: float32 in [-1, 1]."""
+        return to_model_range(self.cut(images))
 
 
 def random_crop_flip(

@@ -1,9 +1,9 @@
 """A data set decoded once into memory-mapped uint8 arrays.
 
 An entry of the cache is a folder named after what is in it: the contents of the image files, the
-size they were resized to and their channels. Changed files therefore make another entry, and the
-data set's own folder is never written to. An entry whose files are not as they were written is
-made again. Deleting the cache is always safe.
+size they were resized to, and their channels or the palette of their classes. Changed files
+therefore make another entry, and the data set's own folder is never written to. An entry whose
+files are not as they were written is made again. Deleting the cache is always safe.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,9 @@ from jaxtyping import UInt8
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from pix2pix_ilm.data.images import resize
+from pix2pix_ilm.data.images import BICUBIC, NEAREST, Channels, resize
 from pix2pix_ilm.data.pairs import Direction, Pair
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import read_bytes, write_atomically
@@ -40,21 +41,30 @@ ELSEWHERE = "set HOME to a folder that can be written, or PIX2PIX_ILM_CACHE to o
 class PairedImages:
     """Decoded pairs: label maps and photos, memory-mapped or on a device.
 
-    ``digest`` identifies the files' names and contents.
+    ``digest`` identifies the files' names and contents. With a palette, label maps are indices of
+    its classes.
     """
 
     names: tuple[str, ...]
     label_map: UInt8[Tensor, "n h w c1"]
     photo: UInt8[Tensor, "n h w c2"]
     digest: str
+    palette: Palette | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def to(self, device: torch.device) -> "PairedImages":
         """Copy the images to a device; on the CPU they stay memory-mapped."""
-        label_map, photo = self.label_map.to(device), self.photo.to(device)
-        return PairedImages(self.names, label_map, photo, self.digest)
+        return replace(self, label_map=self.label_map.to(device), photo=self.photo.to(device))
+
+    @property
+    def painted_label_map(self) -> UInt8[Tensor, "n h w c"]:
+        """Return the label maps to be looked at: with the classes' colors where they have some."""
+        if self.palette is None:
+            return self.label_map
+        painted = self.palette.paint(self.label_map.cpu().numpy())
+        return torch.from_numpy(painted).to(self.label_map.device)
 
 
 def load_pairs(
@@ -62,7 +72,7 @@ def load_pairs(
     size: int,
     *,
     direction: Direction,
-    label_channels: int = 3,
+    label_channels: Channels = 3,
     photo_channels: int = 3,
     cache: Path | None = None,
 ) -> PairedImages:
@@ -70,10 +80,10 @@ def load_pairs(
 
     Args:
         pairs: what to read.
-        size: height and width to resize both images to (bicubic).
+        size: height and width to resize both images to (bicubic; classes by the nearest pixel).
         direction: AtoB if A is the label map, BtoA if B is.
-        label_channels: 3 for color, 1 for gray.
-        photo_channels: likewise.
+        label_channels: 3 for color, 1 for gray, or the palette of their classes.
+        photo_channels: 3 or 1.
         cache: folder of the cache; by default the user's cache folder.
 
     Raises:
@@ -93,7 +103,8 @@ def load_pairs(
         raise unwritable(folder, error) from None
     a, b = (torch.from_numpy(np.load(entry / side, mmap_mode="c")) for side in SIDES)
     label_map, photo = (a, b) if a_to_b else (b, a)
-    return PairedImages(tuple(pair.name for pair in pairs), label_map, photo, digest)
+    palette = label_channels if isinstance(label_channels, Palette) else None
+    return PairedImages(tuple(pair.name for pair in pairs), label_map, photo, digest, palette)
 
 
 def default_cache() -> Path:
@@ -120,9 +131,10 @@ def unwritable(folder: Path, error: OSError) -> UserError:
     return UserError(f"{folder}: the cache cannot be written ({error}); {ELSEWHERE}")
 
 
-def entry_name(digest: str, size: int, channels: tuple[int, int]) -> str:
+def entry_name(digest: str, size: int, channels: tuple[Channels, Channels]) -> str:
     """Return the folder's name of one decoded split at one size."""
-    return f"{digest[:32]}-{size}-{channels[0]}{channels[1]}-v{FORMAT}"
+    a, b = (c.content_hash if isinstance(c, Palette) else c for c in channels)
+    return f"{digest[:32]}-{size}-{a}{b}-v{FORMAT}"
 
 
 def is_intact(entry: Path, digest: str) -> bool:
@@ -144,7 +156,11 @@ def describe_entry(entry: Path, digest: str) -> dict[str, str | list[int]]:
 
 
 def write_entry(
-    entry: Path, pairs: Sequence[Pair], size: int, channels: tuple[int, int], digest: str
+    entry: Path,
+    pairs: Sequence[Pair],
+    size: int,
+    channels: tuple[Channels, Channels],
+    digest: str,
 ) -> None:
     """Decode all pairs into a temporary folder, then rename it into place."""
     temporary = entry.with_suffix(".tmp")  # the lock makes it ours; a killed process may leave one
@@ -159,17 +175,22 @@ def write_entry(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def decode_all(folder: Path, pairs: Sequence[Pair], size: int, channels: tuple[int, int]) -> None:
+def decode_all(
+    folder: Path, pairs: Sequence[Pair], size: int, channels: tuple[Channels, Channels]
+) -> None:
     """Decode and resize every pair into the arrays of a new entry."""
-    expect_space(folder, len(pairs) * size * size * sum(channels))
+    depths = [1 if isinstance(c, Palette) else c for c in channels]
+    expect_space(folder, len(pairs) * size * size * sum(depths))
     arrays = [
-        np.lib.format.open_memmap(folder / side, "w+", np.uint8, (len(pairs), size, size, c))
-        for side, c in zip(SIDES, channels, strict=True)
+        np.lib.format.open_memmap(folder / side, "w+", np.uint8, (len(pairs), size, size, depth))
+        for side, depth in zip(SIDES, depths, strict=True)
     ]
+    resampling = [NEAREST if isinstance(c, Palette) else BICUBIC for c in channels]
 
     def decode(position: int) -> None:
-        for array, image in zip(arrays, pairs[position].read(channels), strict=True):
-            array[position] = resize(image, size)
+        images = pairs[position].read(channels)
+        for array, image, how in zip(arrays, images, resampling, strict=True):
+            array[position] = resize(image, size, how)
 
     all_or_listing(decode, range(len(pairs)), "Decoding images")
     for array in arrays:

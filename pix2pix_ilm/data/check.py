@@ -2,30 +2,40 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pix2pix_ilm.data.facades import MANIFEST, manifest
-from pix2pix_ilm.data.images import describe_left_out, is_image_file
+from pix2pix_ilm.data.images import Channels, describe_left_out, is_image_file
 from pix2pix_ilm.data.pairs import (
     SPLITS,
     UNSPLIT,
+    Direction,
     Pair,
     find_whole_split,
     list_splits,
     name_folders,
     split_folders,
 )
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.parallel import in_parallel
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import list_folder, list_problems
 
 
-def check_folder(root: Path) -> str:
+def check_folder(root: Path, palette: Palette | None = None, direction: Direction = "BtoA") -> str:
     """Decode every pair of every split; returns a line a split, and one of what is left out.
+
+    Args:
+        root: the data set's folder.
+        palette: of the label maps' classes, if index maps are to be checked against them.
+        direction: AtoB if A is the label map, BtoA if B is.
 
     Raises:
         UserError: listing what cannot be used, split by split, after the lines of the good ones.
     """
+    label_channels: Channels = palette or 3
+    channels = (label_channels, 3) if direction == "AtoB" else (3, label_channels)
     lines, problems = [], []
     for split in list_splits(root) or SPLITS[:2]:
         try:
@@ -33,7 +43,7 @@ def check_folder(root: Path) -> str:
         except UserError as error:
             problems.append(str(error))
             continue
-        results = list(in_parallel(inspect, pairs))
+        results = list(in_parallel(partial(inspect, channels=channels), pairs))
         sizes = Counter(result for result in results if isinstance(result, tuple))
         bad = [result for result in results if isinstance(result, str)]
         good = sum(sizes.values())
@@ -58,10 +68,10 @@ def describe_training(root: Path, split: str, val_split: str, pairs: Sequence[Pa
     return f"{root}: {len(pairs)} pairs ({kind})" + (f"; {others}" if others else "")
 
 
-def inspect(pair: Pair) -> tuple[int, int] | str:
+def inspect(pair: Pair, channels: tuple[Channels, Channels] = (3, 3)) -> tuple[int, int] | str:
     """Return width and height of the pair's images, or what is wrong with it."""
     try:
-        height, width, _ = pair.read()[0].shape
+        height, width, _ = pair.read(channels)[0].shape
     except UserError as error:
         return str(error)
     return width, height

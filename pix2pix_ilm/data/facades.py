@@ -1,4 +1,4 @@
-"""CMP Facades, the data set of pix2pix: its classes, download and verification.
+"""CMP Facades, the data set of pix2pix: download and verification.
 
 Source: Tylecek and Sara, "Spatial Pattern Templates for Recognition of Objects with Regular
 Structure", GCPR 2013; the 606 side-by-side images (photo left, label map right) are those that
@@ -26,22 +26,6 @@ if TYPE_CHECKING:
 URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz"
 MANIFEST = "9a51aef74925252a751dadb7e80621885b842894441d6e136c879d7fb402839e"
 CHUNK = 1 << 20
-
-PALETTE: dict[str, tuple[int, int, int]] = {
-    "background": (0, 0, 223),
-    "facade": (0, 48, 255),
-    "window": (0, 128, 255),
-    "door": (0, 207, 255),
-    "cornice": (32, 255, 223),
-    "sill": (112, 255, 143),
-    "balcony": (191, 255, 64),
-    "blind": (255, 239, 0),
-    "deco": (255, 159, 0),
-    "molding": (255, 80, 0),
-    "pillar": (255, 0, 0),
-    "shop": (175, 0, 0),
-}
-"""The twelve classes and their RGB colors in flat regions of the label maps."""
 
 
 def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:

@@ -1,12 +1,13 @@
 """The only place that opens image files and converts between uint8 and [-1, 1]."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import (
@@ -17,10 +18,12 @@ from PIL.TiffImagePlugin import (
 )
 from torch import Tensor
 
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_folder, write_atomically
 
 WHITE = (255, 255, 255)
+BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
     *(".webp", ".bmp", ".tif", ".tiff", ".gif"),
@@ -29,7 +32,12 @@ GRAY_MODES = ("1", "L")
 COLOR_MODES = ("LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's modes that are read, all others are refused; I may hold more than 16 bits."""
+GRAY_LEVELS = "gray levels"
+"""Key of an opened image's ``info``: the step between its grays where Pillow spread them."""
 NAMES_SHOWN = 3
+Channels = int | Palette
+"""What an image is read as: gray (1), RGB (3), or the classes of a palette."""
+Read = TypeVar("Read")
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -89,25 +97,30 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if position % 2 else part for position, part in enumerate(parts)], path.name
 
 
-def read_image(path: Path, channels: int = 3) -> UInt8[np.ndarray, "h w c"]:
-    """Decode an image file as 8-bit gray (1 channel) or RGB (3 channels).
+def read_image(path: Path, channels: Channels = 3) -> UInt8[np.ndarray, "h w c"]:
+    """Decode an image file as 8-bit gray (1 channel) or RGB (3 channels), or as classes' indices.
 
     16-bit grays are scaled to 8 bits, transparent pixels show white, palettes are resolved, the
     first frame or page is taken, and the orientation that a camera noted is applied. Color
-    profiles and gamma are not.
+    profiles and gamma are not. ``as_indices`` tells how classes are read.
 
     Raises:
-        UserError: the file is missing, not an image, truncated, too large to be one, or of
-            values whose range it does not say (floating-point, 32-bit integers).
+        UserError: the file is missing, not an image, truncated, too large to be one, of values
+            whose range it does not say (floating-point, 32-bit integers), or of no class.
     """
-    return as_array(open_image(path), channels)
+    return read_as(path, lambda image: as_array(image, channels))
 
 
 def open_image(path: Path) -> Image.Image:
     """Decode an image file completely, as L, RGB or RGBA; errors as in ``read_image``."""
+    return read_as(path, to_eight_bits)
+
+
+def read_as(path: Path, convert: Callable[[Image.Image], Read]) -> Read:
+    """Decode an image file completely and convert it; errors, named, as in ``read_image``."""
     try:
         with Image.open(path) as image:
-            return to_eight_bits(first_frame(image))
+            return convert(first_frame(image))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -131,8 +144,10 @@ def first_frame(image: Image.Image) -> Image.Image:
         check_tiff(image)
     raw_mode = image.tile[0].args if isinstance(image, PngImageFile) else None
     key = image.info.get("transparency")  # in the file's bits, where Pillow decodes 8
-    if raw_mode in ("L;2", "L;4") and key is not None:
-        image.info["transparency"] = key * 255 // (3 if raw_mode == "L;2" else 15)
+    if raw_mode in ("L;2", "L;4"):
+        image.info[GRAY_LEVELS] = 85 if raw_mode == "L;2" else 17
+        if key is not None:
+            image.info["transparency"] = key * image.info[GRAY_LEVELS]
     elif raw_mode == "RGB;16B" and key is not None:
         image.info["transparency"] = tuple(value >> 8 for value in key)
     image.load()
@@ -153,16 +168,46 @@ def check_tiff(image: TiffImageFile) -> None:
 
 
 def as_array(
-    image: Image.Image, channels: int, page: tuple[int, int, int] = WHITE
+    image: Image.Image, channels: Channels, page: tuple[int, int, int] = WHITE
 ) -> UInt8[np.ndarray, "h w c"]:
-    """Return gray (1) or RGB (3) pixels of a decoded image, lying on a page.
+    """Return gray (1) or RGB (3) pixels of a decoded image, lying on a page, or their classes.
 
     Raises:
-        UserError: a mode of Pillow that is not read; the message names no file.
+        UserError: a mode of Pillow that is not read, or values of no class; the message names no
+            file.
     """
+    if isinstance(channels, Palette):
+        return as_indices(image, channels, page)
     opaque = on_page(to_eight_bits(image), page)
     pixels = np.array(opaque.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def as_indices(
+    image: Image.Image, palette: Palette, page: tuple[int, int, int] = WHITE
+) -> UInt8[np.ndarray, "h w 1"]:
+    """Return the index of each pixel's class: an index map's own numbers, or the nearest color's.
+
+    Raises:
+        UserError: an index map with a number that is no class's index, or as in ``as_array``.
+    """
+    numbers = index_numbers(image)
+    if numbers is None:
+        return palette.nearest(as_array(image, 3, page))
+    palette.check(numbers)
+    return numbers.astype(np.uint8)[..., None]
+
+
+def index_numbers(image: Image.Image) -> Int64[np.ndarray, "h w"] | None:
+    """Return the numbers of an index map as they are stored, with 1 to 32 bits; None of colors.
+
+    Index maps are what SPADE and Cityscapes have, images of a single channel. Those with colors
+    for their numbers, as GIF and some PNGs have them, are read by these.
+    """
+    if image.mode not in (*GRAY_MODES, "LA", *SIXTEEN_BIT_MODES):
+        return None
+    values = np.asarray(image.getchannel("L") if image.mode == "LA" else image)
+    return values.astype(np.int64) // image.info.get(GRAY_LEVELS, 1)
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
@@ -201,12 +246,16 @@ def on_page(image: Image.Image, page: tuple[int, int, int]) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", rgba.size, page), rgba)
 
 
-def resize(pixels: UInt8[np.ndarray, "h w c"], size: int) -> UInt8[np.ndarray, "size size c"]:
-    """Resize to a square by bicubic filtering, as pix2pix does for both images of a pair."""
+def resize(
+    pixels: UInt8[np.ndarray, "h w c"],
+    size: int,
+    resample: Image.Resampling = BICUBIC,
+) -> UInt8[np.ndarray, "size size c"]:
+    """Resize to a square, by bicubic filtering as pix2pix does for both images of a pair."""
     if pixels.shape[:2] == (size, size):
         return pixels
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    resized = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+    resized = np.asarray(image.resize((size, size), resample))
     return resized.reshape(size, size, -1)
 
 
@@ -220,6 +269,29 @@ def to_model_range(pixels: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]
     """Return uint8 images, channels last, as contiguous float32 in [-1, 1], channels first."""
     images = pixels.permute(0, 3, 1, 2)
     return images.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+
+
+def encode_label_maps(
+    label_maps: UInt8[Tensor, "b h w c1"], palette: Palette | None
+) -> Float[Tensor, "b c2 h w"]:
+    """Return label maps as both networks take them, float32, on their device.
+
+    Args:
+        label_maps: gray or RGB; with a palette RGB, or indices of its classes (one channel).
+        palette: of the networks, if they were trained with one.
+
+    Returns:
+        Gray or RGB in [-1, 1]; with a palette a channel for each class, 1 where a pixel is of it
+        and -1 elsewhere.
+    """
+    if palette is None:
+        return to_model_range(label_maps)
+    device = label_maps.device
+    if label_maps.shape[3] == 3:
+        label_maps = torch.from_numpy(palette.nearest(label_maps.cpu().numpy())).to(device)
+    classes = torch.arange(len(palette), dtype=torch.uint8, device=device)
+    one_hot = (label_maps == classes).permute(0, 3, 1, 2)
+    return one_hot.to(torch.float32, memory_format=torch.contiguous_format).mul_(2).sub_(1)
 
 
 def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:

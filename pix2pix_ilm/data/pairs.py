@@ -20,15 +20,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from pix2pix_ilm.data.images import (
     SUFFIXES,
+    Channels,
     as_array,
     describe_kinds,
     list_images,
-    open_image,
+    read_as,
     read_image,
+    to_eight_bits,
 )
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_folder, list_problems
 
@@ -54,11 +58,12 @@ class Pair:
     name: str
     files: tuple[Path, ...]
 
-    def read(self, channels: tuple[int, int] = (3, 3)) -> tuple[np.ndarray, np.ndarray]:
-        """Decode A and B, each (H, W, channels) uint8.
+    def read(self, channels: tuple[Channels, Channels] = (3, 3)) -> tuple[np.ndarray, np.ndarray]:
+        """Decode A and B, each (H, W, channels) uint8; (H, W, 1) where classes are read.
 
         Raises:
-            UserError: unreadable file, odd width of a side-by-side image, or unequal sizes.
+            UserError: unreadable file, values of no class, odd width of a side-by-side image, or
+                unequal sizes.
         """
         if len(self.files) == 1:
             return read_halves(self.files[0], channels)
@@ -71,14 +76,27 @@ class Pair:
         return a, b
 
 
-def read_halves(path: Path, channels: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def read_halves(path: Path, channels: tuple[Channels, Channels]) -> tuple[np.ndarray, np.ndarray]:
     """Read the left and right half of a side-by-side image, as A and B."""
-    both = open_image(path)
-    width, height = both.size
+    return read_as(path, lambda image: split_halves(image, channels))
+
+
+def split_halves(
+    image: Image.Image, channels: tuple[Channels, Channels]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the left and right half of a side-by-side image; UserError if its width is odd."""
+    eight_bits = to_eight_bits(image)
+    wholes = [image if isinstance(kind, Palette) else eight_bits for kind in channels]
+    a, b = (as_array(crop_half(wholes[side], side), channels[side]) for side in (0, 1))
+    return a, b
+
+
+def crop_half(image: Image.Image, side: int) -> Image.Image:
+    """Return the left (0) or right (1) half of an image; UserError if its width is odd."""
+    width, height = image.size
     if width % 2:
-        raise UserError(f"{path}: a side-by-side image must have an even width, found {width}")
-    left, right = both.crop((0, 0, width // 2, height)), both.crop((width // 2, 0, width, height))
-    return as_array(left, channels[0]), as_array(right, channels[1])
+        raise UserError(f"a side-by-side image must have an even width, found {width}")
+    return image.crop((side * width // 2, 0, (side + 1) * width // 2, height))
 
 
 def find_pairs(root: Path, split: str) -> list[Pair]:

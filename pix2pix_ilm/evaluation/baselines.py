@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import FACADES_PALETTE, MOST_CLASSES, Palette
 from pix2pix_ilm.evaluation.scores import as_rgb
 
-Predictor = Callable[[UInt8[Tensor, "b h w 3"]], UInt8[Tensor, "b h w 3"]]
+Predictor = Callable[[UInt8[Tensor, "b h w c"]], UInt8[Tensor, "b h w 3"]]
 NEAR = 60  # largest distance of a pixel that JPEG and resizing still leave near its class
 LEAST_NEAR = 0.6  # share of pixels that must be near a class
 
@@ -34,30 +35,35 @@ def baselines(train: PairedImages) -> dict[str, Predictor]:
 def class_colors(train: PairedImages) -> Predictor | None:
     """Return a predictor of the mean color that each pixel's class has in the training photos.
 
-    None where label maps are not painted with the palette of CMP Facades, whose classes alone
-    are known.
+    None where classes are not known: label maps that were read without a palette have classes only
+    if they are painted with that of CMP Facades.
     """
-    colors = torch.zeros(len(PALETTE), 3, dtype=torch.float64)
-    counts = torch.zeros(len(PALETTE), dtype=torch.float64)
-    near = 0.0
-    for label_map, photo in zip(as_rgb(train.label_map), as_rgb(train.photo), strict=True):
-        distance, classes = nearest_class(label_map)
-        near += (distance < NEAR).double().mean().item() / len(train)
-        colors.index_add_(0, classes.flatten(), photo.double().flatten(0, 1))
-        counts.index_add_(0, classes.flatten(), torch.ones(classes.numel(), dtype=torch.float64))
-    if near < LEAST_NEAR:
+    if train.palette is None and not shows_facades(train.label_map):
         return None
+    colors = torch.zeros(MOST_CLASSES, 3, dtype=torch.float64)
+    counts = torch.zeros(MOST_CLASSES, dtype=torch.float64)
+    for label_map, photo in zip(train.label_map, as_rgb(train.photo), strict=True):
+        classes = class_indices(label_map, train.palette).flatten()
+        colors.index_add_(0, classes, photo.double().flatten(0, 1))
+        counts.index_add_(0, classes, torch.ones(len(classes), dtype=torch.float64))
     means = (colors / counts.clamp(min=1)[:, None]).round().to(torch.uint8)
-    return lambda label_maps: torch.stack(
-        [means[nearest_class(label_map)[1]] for label_map in label_maps]
-    )
+    return lambda label_maps: means[class_indices(label_maps, train.palette)]
 
 
-def nearest_class(
-    label_map: UInt8[Tensor, "h w 3"],
-) -> tuple[Float[Tensor, "h w"], Int64[Tensor, "h w"]]:
-    """Return the distance in RGB to the palette's nearest color, and its position there."""
-    palette = torch.tensor(list(PALETTE.values()), dtype=torch.float32)
-    distances = torch.cdist(label_map.float().flatten(0, 1), palette)
-    nearest, classes = distances.min(dim=1)
-    return nearest.view(label_map.shape[:2]), classes.view(label_map.shape[:2])
+def class_indices(
+    label_maps: UInt8[Tensor, "*b h w c"], palette: Palette | None
+) -> Int64[Tensor, "*b h w"]:
+    """Return every pixel's class: the label maps' own, or the nearest of CMP Facades."""
+    if palette is None:
+        label_maps = torch.from_numpy(FACADES_PALETTE.nearest(as_rgb(label_maps).numpy()))
+    return label_maps[..., 0].long()
+
+
+def shows_facades(label_maps: UInt8[Tensor, "n h w c"]) -> bool:
+    """Return True if most pixels have about the color of one of CMP Facades' classes."""
+    near = 0.0
+    for label_map in as_rgb(label_maps).numpy():
+        nearest = FACADES_PALETTE.paint(FACADES_PALETTE.nearest(label_map))
+        distance = np.linalg.norm(nearest.astype(float) - label_map, axis=2)
+        near += float((distance < NEAR).mean()) / len(label_maps)
+    return near >= LEAST_NEAR

@@ -35,10 +35,9 @@ PAPER_SPLIT = ("train[:200]", "train[200:400]")
 COMMON = {
     "image size": attrgetter("image_size"),
     "direction": attrgetter("direction"),
-    "number of label channels": attrgetter("generator.in_channels"),
     "number of photo channels": attrgetter("generator.out_channels"),
 }
-"""What checkpoints must share to be evaluated on the same images."""
+"""What checkpoints must share to be evaluated on the same photos; each reads its label maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +84,9 @@ def evaluate_checkpoints(
 ) -> Evaluation:
     """Translate and score a split with every checkpoint.
 
+    Each gets the label maps as it was trained on them: in color, gray, or as classes. What is shown
+    of them, and baselines, go by the first that knows classes, else by the first.
+
     Args:
         checkpoints: folders of trained models; those whose configurations differ in nothing but
             the seed are taken for seeds of one configuration.
@@ -103,21 +105,22 @@ def evaluate_checkpoints(
     model_config = common_config(configs)
     size = model_config.image_size
     refuse_small(scorer.columns, checkpoints[0], size, size)
-    root = data_folder(data, model_config.image_size)
-    pairs = read_split(root, split, model_config)
+    root = data_folder(data, size)
     results = []
     for folder, configuration in distinct_titles(configs).items():
-        scores, images = scorer.checkpoint(folder, pairs)
+        scores, images = scorer.checkpoint(folder, read_split(root, split, configs[folder]))
         results.append((replace(scores, configuration=configuration), images))
+    model_config = next((one for one in configs.values() if one.palette), model_config)
+    pairs = read_split(root, split, model_config)
     if baselines_from:
         fitted = baselines(read_split(root, baselines_from, model_config))
         results += [scorer.baseline(name, predict, pairs) for name, predict in fitted.items()]
     return assemble(
         results,
         scorer,
-        label_maps=list(as_rgb(pairs.label_map).numpy()),
+        label_maps=list(as_rgb(pairs.painted_label_map).numpy()),
         targets=list(as_rgb(pairs.photo).numpy()),
-        protocol={"data": data, "split": split, "image size": model_config.image_size},
+        protocol={"data": data, "split": split, "image size": size},
     )
 
 
@@ -200,7 +203,11 @@ def architecture(model_config: ModelConfig) -> dict[str, Any]:
     """Return the settings that tell configurations apart beside their norms."""
     settings: dict[str, Any] = asdict(model_config.generator)
     settings |= settings.pop("norm_options")
+    del settings["in_channels"]  # follow from the label maps
+    palette = model_config.palette
+    kind = "gray" if model_config.label_channels == 1 else "color"
     settings |= {
+        "label_maps": kind if palette is None else palette.title,
         "depth": model_config.generator.num_downs,
         "data": Path(model_config.data).name or model_config.data,
     }
@@ -213,6 +220,6 @@ def read_split(root: Path, split: str, model_config: ModelConfig) -> PairedImage
         find_pairs(root, split),
         model_config.image_size,
         direction=model_config.direction,
-        label_channels=model_config.generator.in_channels,
+        label_channels=model_config.label_channels,
         photo_channels=model_config.generator.out_channels,
     )

@@ -14,6 +14,7 @@ from pix2pix_ilm import metrics
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.pairs import pairs_in
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.sharding import Image, gather_photos, gather_shards, process_shard
 from pix2pix_ilm.inference import generate
@@ -118,6 +119,7 @@ def norm_title(name: str) -> str:
 def translate_batches(
     generator: UNetGenerator,
     label_maps: UInt8[Tensor, "n h w c"],
+    palette: Palette | None,
     sampling: Sampling,
     device: torch.device,
     batch_size: int,
@@ -127,13 +129,16 @@ def translate_batches(
     samples = range(sampling.samples) if sampling.dropout else [None]
     for start in range(0, len(label_maps), batch_size):  # of nothing, ``split`` makes one batch
         batch = label_maps[start : start + batch_size]
-        photos = [generate(generator, batch, sample=s, seed=sampling.seed) for s in samples]
+        photos = [
+            generate(generator, batch, palette=palette, sample=s, seed=sampling.seed)
+            for s in samples
+        ]
         yield torch.stack([as_rgb(images) for images in photos])
 
 
-def as_rgb(images: UInt8[Tensor, "b h w c"]) -> UInt8[Tensor, "b h w 3"]:
+def as_rgb(images: UInt8[Tensor, "*b h w c"]) -> UInt8[Tensor, "*b h w 3"]:
     """Repeat gray images over three channels."""
-    return images.expand(-1, -1, -1, 3)
+    return images.expand(*images.shape[:-1], 3)
 
 
 def measure(
@@ -186,6 +191,10 @@ class Scorer:
     def checkpoint(self, folder: Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
         """Translate and score a split with a trained generator; return its first samples, too.
 
+        Args:
+            folder: the checkpoint's.
+            pairs: with label maps as the generator takes them.
+
         Raises:
             UserError: not a checkpoint.
         """
@@ -193,7 +202,7 @@ class Scorer:
         mine = process_shard(len(pairs))
         label_maps = pairs.label_map[mine]
         outputs = translate_batches(
-            generator, label_maps, self.sampling, self.device, self.batch_size
+            generator, label_maps, pairs.palette, self.sampling, self.device, self.batch_size
         )
         samples = self.sampling.samples if self.sampling.dropout else 1
         scored = self.against(outputs, pairs, mine, samples)
@@ -211,9 +220,9 @@ class Scorer:
     def baseline(
         self, name: str, predict: Callable[[Tensor], Tensor], pairs: PairedImages
     ) -> tuple[Scores, list[Image]]:
-        """Score a simple function from label maps to photos, both (b, h, w, 3) uint8."""
+        """Score a simple function from label maps to photos, (b, h, w, 3) uint8."""
         mine = process_shard(len(pairs))
-        batches = in_batches(as_rgb(pairs.label_map[mine]), self.batch_size)
+        batches = in_batches(pairs.label_map[mine], self.batch_size)
         scored = self.against((predict(batch)[None] for batch in batches), pairs, mine)
         scores = Scores(
             name=name,

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pix2pix_ilm.data.palette import MOST_CLASSES
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
@@ -27,7 +28,7 @@ class GeneratorConfig:
     """What defines the U-Net generator."""
 
     in_channels: int = 3
-    """Channels of the label map (3 for color, 1 for gray)."""
+    """Channels of the label map (3 for color, 1 for gray); label classes set it to their number."""
     out_channels: int = 3
     """Channels of the photo (3 for color, 1 for gray)."""
     ngf: int = 64
@@ -48,10 +49,11 @@ class GeneratorConfig:
     pixel and a 3x3 convolution, which leaves no woven pattern on flat areas."""
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels"):
-            if getattr(self, name) not in (1, 3):
-                expected = "1 (gray) or 3 (color)"
-                raise SettingError(f"generator.{name}", expected, getattr(self, name))
+        if not 1 <= self.in_channels <= MOST_CLASSES:
+            expected = f"1 (gray), 3 (color) or up to {MOST_CLASSES} classes"
+            raise SettingError("generator.in_channels", expected, self.in_channels)
+        if self.out_channels not in (1, 3):
+            raise SettingError("generator.out_channels", "1 (gray) or 3 (color)", self.out_channels)
         if not 1 <= self.ngf <= WIDEST:
             raise SettingError("generator.ngf", f"1 to {WIDEST}", self.ngf)
         if not 2 <= self.num_downs <= 10:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
-from pix2pix_ilm.data.images import to_model_range
+from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import (
@@ -111,7 +111,8 @@ def write_norm_statistics(folders: dict[str, list[Path]], split: str, data: str,
         generator, config = load_generator(first)
         pairs = read_split(data_folder(data, config.image_size), split, config)
         with flushed_denormals():
-            found[name] = layer_statistics(generator, map(to_model_range, pairs.label_map.split(1)))
+            label_maps = (encode_label_maps(of, pairs.palette) for of in pairs.label_map.split(1))
+            found[name] = layer_statistics(generator, label_maps)
         if found[name]:
             file = f"norm-statistics-{config.generator.norm}-{config.discriminator_norm}.png"
             title = f"ILM layers of the generator, {name}, {len(pairs)} images"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from textwrap import shorten
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.errors import LockedError, UserError
@@ -28,6 +29,7 @@ CONFIGURATIONS: tuple[tuple[NormName, NormName], ...] = (
 """Norms of (generator, discriminator): the columns of the paper's Table 6."""
 STUDY, REPORT = "study.json", "report"
 VARIED = ("name", "checkpoints", "seed")
+SHOWN = 80  # characters of a setting that a message repeats
 Say = Callable[[str], None]
 
 
@@ -84,10 +86,11 @@ def open_study(config: TrainConfig, folder: Path) -> Study:
 def differences(before: dict, now: dict, prefix: str = "") -> Iterator[str]:
     """Tell settings that differ, as "generator.ngf 32 instead of 64": the study's, then the new."""
     for name, value in before.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and isinstance(now[name], dict):
             yield from differences(value, now[name], f"{prefix}{name}.")
         elif value != now[name]:
-            yield f"{prefix}{name} {value} instead of {now[name]}"
+            old, new = (shorten(str(of), SHOWN, placeholder=" ...") for of in (value, now[name]))
+            yield f"{prefix}{name} {old} instead of {new}"
 
 
 @dataclass(frozen=True, kw_only=True)

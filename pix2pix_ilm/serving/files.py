@@ -76,8 +76,8 @@ def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
 def read_label(
     source: Path, translator: Translator, side_by_side: bool
 ) -> UInt8[np.ndarray, "h w c"]:
-    """Read the label map of an input file, with the channels that the generator expects."""
-    channels = translator.config.generator.in_channels
+    """Read the label map of an input file, as the generator expects it."""
+    channels = translator.config.label_channels
     if not side_by_side:
         return read_image(source, channels)
     a, b = read_halves(source, (channels, channels))

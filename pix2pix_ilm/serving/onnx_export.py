@@ -3,6 +3,10 @@
 The exported network takes ``label_map``, float32 (batch, channels, height, width) in [-1, 1], and
 gives ``photo`` of the same batch, height and width, float32 in [-1, 1]. It consists of ONNX's
 standard operators only. Its metadata holds the checkpoint's ``config.json``.
+
+A generator of label classes takes the same RGB label maps as one without: the nearest class of
+each pixel is found in the exported network. Who has index maps paints them with the colors of the
+palette, which the metadata holds.
 """
 
 import json
@@ -20,7 +24,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pix2pix_ilm.checkpoints import MODEL_CONFIG, load_generator
-from pix2pix_ilm.data.images import as_array, to_model_range
+from pix2pix_ilm.data.images import as_array, encode_label_maps, to_model_range, to_uint8
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
@@ -83,14 +88,15 @@ def export_onnx(
     require_onnx()
     generator, model_config = load_generator(checkpoint)
     size = checked_size(size, dynamic_size, model_config.image_size, generator.config.size_multiple)
-    model = to_onnx(generator, size, dynamic_size=dynamic_size, float16=float16)
+    palette = model_config.palette
+    model = to_onnx(generator, size, palette, dynamic_size=dynamic_size, float16=float16)
     model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(model_config), default=str))
 
     content = model.SerializeToString()
     multiple = generator.config.size_multiple
     sizes = [(size, size), (multiple, 2 * multiple)] if dynamic_size else [(size, size)]
     tolerance = FLOAT16_TOLERANCE if float16 else TOLERANCE
-    differences = compare(generator, onnx_runner(content), sizes, tolerance)
+    differences = compare(generator, onnx_runner(content), sizes, tolerance, palette)
     if not differences.tolerable:
         raise UserError(
             f"{out}: not written, because its photos differ from PyTorch's by up to "
@@ -125,27 +131,35 @@ def checked_size(size: int | None, dynamic: bool, trained: int, multiple: int) -
 
 
 def to_onnx(
-    generator: UNetGenerator, size: int, *, dynamic_size: bool, float16: bool
+    generator: UNetGenerator,
+    size: int,
+    palette: Palette | None,
+    *,
+    dynamic_size: bool,
+    float16: bool,
 ) -> "ModelProto":
-    """Return the generator as an ONNX model.
+    """Return the generator as an ONNX model, of RGB label maps if it has a palette.
 
     Raises:
         UserError: its weights do not fit into one file.
     """
-    network = Float16Generator(generator) if float16 else generator
+    network: nn.Module = Float16Generator(generator) if float16 else generator
     stored = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     if stored >= PROTOBUF_LIMIT:
         raise UserError(
             f"export: expected less than 2 GB of weights, found {stored / 1e9:.1f} GB; "
             "store them in float16, or use a smaller network"
         )
+    channels = generator.config.in_channels
+    if palette is not None:
+        network, channels = ColorsToPhotos(network, palette), 3
     multiple = generator.config.size_multiple
     dimensions = {0: torch.export.Dim("batch")}
     if dynamic_size:
         dimensions[2] = multiple * torch.export.Dim("rows")
         dimensions[3] = multiple * torch.export.Dim("columns")
         size = 2 * multiple  # an innermost map of 1x1 would be taken for a constant
-    example = torch.zeros(CHECKED_BATCH, generator.config.in_channels, size, size)
+    example = torch.zeros(CHECKED_BATCH, channels, size, size)
     program = torch.onnx.export(
         network,
         (example,),
@@ -186,6 +200,25 @@ class Float16Generator(nn.Module):
         return self.generator(label_map.half()).float()
 
 
+class ColorsToPhotos(nn.Module):
+    """A generator of label classes that takes RGB label maps, as ``Palette.nearest`` reads them."""
+
+    def __init__(self, generator: nn.Module, palette: Palette) -> None:
+        super().__init__()
+        self.generator = generator
+        self.register_buffer("colors", torch.from_numpy(palette.colors).float())
+        self.register_buffer("indices", torch.arange(len(palette)))
+        self.eval()
+
+    def forward(self, label_map: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c_out h w"]:
+        pixels = ((label_map + 1) * 127.5).round().permute(0, 2, 3, 1)
+        colors = self.get_buffer("colors")
+        distances = (colors * colors).sum(dim=1) - 2 * (pixels @ colors.t())
+        classes = distances.argmin(dim=3, keepdim=True)
+        one_hot = (classes == self.get_buffer("indices")).permute(0, 3, 1, 2)
+        return self.generator(one_hot.float() * 2 - 1)
+
+
 class InFloat32(nn.Module):
     """A layer that computes in float32, whatever it is given."""
 
@@ -206,16 +239,24 @@ def onnx_runner(content: bytes) -> Run:
 
 
 def compare(
-    generator: UNetGenerator, run: Run, sizes: Iterable[tuple[int, int]], tolerance: float
+    generator: UNetGenerator,
+    run: Run,
+    sizes: Iterable[tuple[int, int]],
+    tolerance: float,
+    palette: Palette | None = None,
 ) -> Differences:
     """Measure the largest differences between the generator's photos and another program's."""
+    channels = generator.config.in_channels if palette is None else 3
     random, drawn = [], []
     for height, width in sizes:
         for found, label_maps in (
-            (random, random_labels(generator.config.in_channels, height, width)),
-            (drawn, drawn_labels(generator.config.in_channels, height, width)),
+            (random, random_labels(channels, height, width)),
+            (drawn, drawn_labels(channels, height, width)),
         ):
-            found.append((run(label_maps) - infer(generator, label_maps)).abs().max())
+            encoded = label_maps
+            if palette is not None:
+                encoded = encode_label_maps(to_uint8(label_maps), palette)
+            found.append((run(label_maps) - infer(generator, encoded)).abs().max())
     # torch's maximum of differences is NaN where one is, Python's may hide it.
     return Differences(
         random=torch.stack(random).max().item(),

@@ -61,16 +61,16 @@ def import_generator(
         if batch_statistics:
             config = with_image_statistics(config)
         weights = weights_for(config, tensors)
+        model_config = ModelConfig(
+            generator=config,
+            image_size=config.size_multiple,  # the port's U-Nets halve an image down to 1x1
+            direction=direction,
+            data=f"imported from {source.name}",
+            step=None,  # the file does not say how many
+        )
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
 
-    model_config = ModelConfig(
-        generator=config,
-        image_size=config.size_multiple,  # the port's U-Nets halve an image down to 1x1
-        direction=direction,
-        data=f"imported from {source.name}",
-        step=None,  # the file does not say how many
-    )
     with filling_folder(out) as folder:
         save_generator(folder, weights, model_config)
     return model_config

@@ -68,13 +68,15 @@ class Translator:
         """Translate label maps of any sizes into photos of the same sizes.
 
         Args:
-            label_maps: uint8 images of shape (height, width, channels).
+            label_maps: uint8 images of shape (height, width, channels). A model of label classes
+                takes any colors, each as the nearest class's, or indices in one channel.
             batch_size: neighbors of one size are translated together, at most so many at once.
             sample: unset, dropout is off and a label map has one photo; else it is on, as in the
                 original pix2pix, and every number (0, 1, ...) gives another variation.
 
         Raises:
-            UserError: wrong number of channels, or a side of 0 or more than 4096 pixels.
+            UserError: wrong number of channels, indices of no class, or a side of 0 or more than
+                4096 pixels.
         """
         return [
             photo
@@ -87,16 +89,20 @@ class Translator:
     ) -> UInt8[np.ndarray, "b h w c2"]:
         for label_map in label_maps:
             self._check(label_map)
-        photos = generate(self.generator, torch.from_numpy(np.stack(label_maps)), sample=sample)
+        batch = torch.from_numpy(np.stack(label_maps))
+        photos = generate(self.generator, batch, palette=self.config.palette, sample=sample)
         return photos.cpu().numpy()
 
     def _check(self, label_map: np.ndarray) -> None:
-        channels = self.config.generator.in_channels
-        if label_map.ndim != 3 or label_map.shape[2] != channels or label_map.dtype != np.uint8:
+        palette = self.config.palette
+        channels = (self.config.generator.in_channels,) if palette is None else (3, 1)
+        if label_map.ndim != 3 or label_map.shape[2] not in channels or label_map.dtype != np.uint8:
+            shapes = " or ".join(f"(height, width, {c})" for c in channels)
             raise UserError(
-                f"expected a (height, width, {channels}) uint8 image, "
-                f"found {label_map.shape} {label_map.dtype}"
+                f"expected a {shapes} uint8 image, found {label_map.shape} {label_map.dtype}"
             )
+        if palette is not None and label_map.shape[2] == 1:
+            palette.check(label_map)
         if not 1 <= min(label_map.shape[:2]) <= max(label_map.shape[:2]) <= LARGEST_SIDE:
             raise UserError(
                 f"expected sides of 1 to {LARGEST_SIDE} pixels, "

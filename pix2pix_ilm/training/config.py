@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
+from tyro.constructors import PrimitiveConstructorSpec
 
 from pix2pix_ilm.data.augment import Augmentation
 from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.data.palette import Palette, find_palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
@@ -21,6 +23,17 @@ Precision = Literal["fp32", "tf32", "bf16"]
 StepMode = Literal["auto", "eager", "compile", "graph"]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
 ValidationMetric = Literal["rmse_rgb", "ssim", "lpips"]
+LabelClasses = Annotated[
+    Palette | None,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="facades|FILE|none",
+        instance_from_str=lambda given: find_palette(given[0]),
+        is_instance=lambda value: value is None or isinstance(value, Palette),
+        str_from_instance=lambda palette: ["none" if palette is None else palette.title],
+    ),
+]
+"""A palette; on the command line, what ``find_palette`` takes. run.json holds its classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +64,9 @@ class TrainConfig:
     """Size to resize to before cropping; unset: 286/256 of the image size."""
     flip: bool = True
     """Mirror every other pair."""
+    label_classes: LabelClasses = None
+    """Classes of the label maps, which both networks get one-hot: those of CMP Facades, or of a
+    JSON file as 'pix2pix-ilm data palette' writes it; none: they get the label maps' colors."""
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -133,6 +149,12 @@ class TrainConfig:
                 raise SettingError(name, "0 to below 1", getattr(self, name))
 
     def _check_networks(self) -> None:
+        channels, classes = self.generator.in_channels, self.label_classes
+        if classes is None and channels not in (1, 3):
+            raise SettingError("generator.in_channels", "1 (gray) or 3 (color)", channels)
+        if classes is not None and channels not in (3, len(classes)):
+            expected = f"3 (the default) or the {len(classes)} of the label classes"
+            raise SettingError("generator.in_channels", expected, channels)
         depth, n_layers = self.generator.depth, self.discriminator.n_layers
         if depth is not None and self.image_size % self.generator.size_multiple:
             expected = f"at most {self.image_size.bit_length() - 1} halvings of {self.image_size}"
@@ -169,9 +191,11 @@ class TrainConfig:
 
     @property
     def sized_generator(self) -> GeneratorConfig:
-        """Return the generator's configuration with its depth fixed by the image size."""
+        """Return the generator's configuration, its depth and input fixed by size and classes."""
         depth = self.generator.depth or self.image_size.bit_length() - 1
-        return replace(self.generator, depth=depth)
+        channels = self.generator.in_channels
+        in_channels = channels if self.label_classes is None else len(self.label_classes)
+        return replace(self.generator, depth=depth, in_channels=in_channels)
 
     @property
     def objective(self) -> Objective:

@@ -197,6 +197,7 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
         step=step,
         discriminator_norm=config.discriminator.norm,
         seed=config.seed,
+        palette=config.label_classes,
     )
     save_generator(folder, generator.state_dict(), model_config)
 

@@ -1,7 +1,7 @@
 """What a run is made of: device and processes, data, networks, and its step."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -15,7 +15,8 @@ from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import describe_training
 from pix2pix_ilm.data.datasets import data_folder
-from pix2pix_ilm.data.pairs import find_pairs, validation_split
+from pix2pix_ilm.data.images import encode_label_maps
+from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
@@ -98,17 +99,21 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
         raise SettingError("batch_size", expected, config.batch_size)
     step = max(1, len(val_pairs) // config.num_samples)
     chosen = val_pairs[::step][: config.num_samples]
-    train_images, val_images = (
-        load_pairs(
-            pairs,
-            size,
-            direction=config.direction,
-            label_channels=config.generator.in_channels,
-            photo_channels=config.generator.out_channels,
-        )
-        for pairs, size in ((train_pairs, config.stored_size), (chosen, config.image_size))
+    return (
+        load_images(train_pairs, config.stored_size, config),
+        load_images(chosen, config.image_size, config),
     )
-    return train_images, val_images
+
+
+def load_images(pairs: Sequence[Pair], size: int, config: TrainConfig) -> PairedImages:
+    """Return pairs at a size, with the channels or classes of a training."""
+    return load_pairs(
+        pairs,
+        size,
+        direction=config.direction,
+        label_channels=config.label_classes or config.generator.in_channels,
+        photo_channels=config.generator.out_channels,
+    )
 
 
 def load_validation(config: TrainConfig) -> PairedImages | None:
@@ -122,13 +127,7 @@ def load_validation(config: TrainConfig) -> PairedImages | None:
     if config.validate_every is None:
         return None
     root = data_folder(config.data, config.image_size)
-    return load_pairs(
-        find_pairs(root, "val"),
-        config.image_size,
-        direction=config.direction,
-        label_channels=config.generator.in_channels,
-        photo_channels=config.generator.out_channels,
-    )
+    return load_images(find_pairs(root, "val"), config.image_size, config)
 
 
 def build_networks(
@@ -146,13 +145,18 @@ def build_networks(
     """
     mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
-    channels = config.generator.in_channels + config.generator.out_channels
+    generator = config.sized_generator
+    channels = generator.in_channels + generator.out_channels
     networks = (
-        UNetGenerator(config.sized_generator),
+        UNetGenerator(generator),
         PatchDiscriminator(config.discriminator, channels),
     )
     if config.init_from is not None and not saved:
-        load_weights(networks[0], config.init_from)
+        theirs = load_weights(networks[0], config.init_from)
+        if theirs.palette != config.label_classes:
+            names = [p.title if p else "none" for p in (theirs.palette, config.label_classes)]
+            expected = f"{names[0]}, as {config.init_from} has"
+            raise SettingError("label_classes", expected, names[1])
     for network in networks:
         network.to(accelerator.device)
     average = average_weights(networks[0], config.ema) if config.ema else None
@@ -201,7 +205,7 @@ def make_step(
         crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
         return train_step(
             networks,
-            crops.gather(pairs.label_map),
+            encode_label_maps(crops.cut(pairs.label_map), pairs.palette),
             crops.gather(pairs.photo),
             config.objective,
             accelerator.backward,

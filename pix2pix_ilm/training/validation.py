@@ -51,7 +51,8 @@ class Validation:
     def measure(self, generator: nn.Module) -> dict[str, float]:
         """Return the metrics' means over the split, under their names with ``val_`` before them."""
         assert isinstance(generator, UNetGenerator)
-        photos = torch.cat([generate(generator, b) for b in self.pairs.label_map.split(BATCH)])
+        palette, batches = self.pairs.palette, self.pairs.label_map.split(BATCH)
+        photos = torch.cat([generate(generator, batch, palette=palette) for batch in batches])
         images = [x.expand(-1, -1, -1, 3) for x in (photos, self.pairs.photo)]
         return {f"val_{name}": of(*images).double().mean().item() for name, of in MEASURES.items()}
 
@@ -75,13 +76,14 @@ def write_samples(folder: Path, generator: nn.Module, pairs: PairedImages, step:
         step: steps done.
     """
     assert isinstance(generator, UNetGenerator)
-    output = torch.cat([generate(generator, one) for one in pairs.label_map.split(1)])
-    channels = max(pairs.label_map.shape[3], output.shape[3])
+    outputs = [generate(generator, one, palette=pairs.palette) for one in pairs.label_map.split(1)]
+    output, label_map = torch.cat(outputs), pairs.painted_label_map
+    channels = max(label_map.shape[3], output.shape[3])
     rows = [
         images.permute(0, 3, 1, 2).expand(-1, channels, -1, -1)
-        for images in (pairs.label_map, output, pairs.photo)
+        for images in (label_map, output, pairs.photo)
     ]
-    grid = make_grid(torch.cat(rows), nrow=len(pairs.label_map), padding=4, pad_value=255)
+    grid = make_grid(torch.cat(rows), nrow=len(pairs), padding=4, pad_value=255)
     make_folder(folder / "samples")
     path = folder / "samples" / f"step-{step:07d}.png"
     write_image(path, grid.permute(1, 2, 0).cpu().numpy())

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import as_array
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_labels
 from pix2pix_ilm.data.synthetic.layout import lay_out
 from pix2pix_ilm.errors import UserError

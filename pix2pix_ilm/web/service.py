@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm import metrics
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.templates import render
 from pix2pix_ilm.web.downloads import (
@@ -113,7 +114,7 @@ class TranslationService:
 
     def translate(self, request: TranslationRequest) -> Translation:
         """Translate a label map with one or two models, measure the photos, and write files."""
-        label_map, notes = read_request(request)
+        label_map, notes = read_request(request, self.store.get(request.model).config.palette)
         names = [request.model]
         if request.second_model and request.second_model != request.model:
             names.append(request.second_model)
@@ -134,7 +135,7 @@ class TranslationService:
         model = self.store.get(request.model)
         if not model.config.generator.dropout:
             raise UserError("This model was trained without dropout: all its photos are the same.")
-        label_map, _notes = read_request(request)
+        label_map, _notes = read_request(request, model.config.palette)
         painted = request.source == "paint"
         return [
             self.make_photo(label_map, model, painted=painted, sample=sample).image
@@ -165,7 +166,8 @@ class TranslationService:
         photos, problems = dict[str, Path](), list[str]()
         for path in track(paths):
             try:
-                photo = self.make_photo(limit_size(read_label_map(path)), model)
+                label_map = limit_size(read_label_map(path, model.config.palette))
+                photo = self.make_photo(label_map, model)
             except UserError as error:
                 problems.append(str(error))
                 continue
@@ -179,8 +181,9 @@ class TranslationService:
 
     def translate_file(self, label_map: str | None, model: str | None) -> str:
         """Translate an uploaded label map, for programs; gives the path of its photo."""
-        image = limit_size(read_label_map(label_map))
-        photo = self.make_photo(image, self.store.get(model))
+        chosen = self.store.get(model)
+        image = limit_size(read_label_map(label_map, chosen.config.palette))
+        photo = self.make_photo(image, chosen)
         return str(save_photos([photo]).photos[0])
 
     def translate_files(self, label_maps: list[str], model: str | None) -> tuple[str, list[str]]:
@@ -212,7 +215,12 @@ class TranslationService:
         config = translator.config
         if painted:
             label_map = resize(label_map, config.image_size, config.image_size)
-        seen = to_channels(label_map, config.generator.in_channels)
+        seen = label_map
+        if config.palette is not None:
+            seen = config.palette.nearest(label_map)
+            label_map = config.palette.paint(seen)
+        elif config.generator.in_channels == 1:
+            seen = np.asarray(Image.fromarray(label_map).convert("L"))[..., None]
         with self.store.inference_lock:
             start = time.perf_counter()
             image = translator([seen], sample=sample)[0]
@@ -228,11 +236,18 @@ def save_photos(photos: Sequence[Photo]) -> Downloads:
     return write_downloads(first.label_map, images, first.model.config.direction)
 
 
-def read_request(request: TranslationRequest) -> tuple[RGBImage, list[str]]:
-    """Read the label map to translate, and note what was done to it."""
+def read_request(
+    request: TranslationRequest, palette: Palette | None
+) -> tuple[RGBImage, list[str]]:
+    """Read the label map to translate, and note what was done to it.
+
+    Args:
+        request: says where it comes from.
+        palette: of the model, by which an uploaded index map has colors.
+    """
     if request.source == "paint":
         return decode_drawing(request.drawing), []
-    given = read_label_map(request.upload)
+    given = read_label_map(request.upload, palette)
     label_map, notes = limit_size(given), list[str]()
     if label_map.shape != given.shape:
         notes.append(f"reduced from {size_of(given)}")
@@ -245,13 +260,6 @@ def read_request(request: TranslationRequest) -> tuple[RGBImage, list[str]]:
 def read_for_painter(upload: str | None) -> UInt8[np.ndarray, "256 256 3"]:
     """Read an uploaded label map in the painter's size and the colors of the twelve classes."""
     return snap_to_palette(resize(read_label_map(upload), CANVAS_SIZE, CANVAS_SIZE))[0]
-
-
-def to_channels(label_map: RGBImage, channels: int) -> UInt8[np.ndarray, "h w c"]:
-    """Convert a label map to the channels that a generator expects: color, or gray."""
-    if channels == 3:
-        return label_map
-    return np.asarray(Image.fromarray(label_map).convert("L"))[..., None]
 
 
 def size_of(image: RGBImage) -> str:

@@ -6,16 +6,14 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
 from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.images import WHITE, as_array, first_frame
+from pix2pix_ilm.data.images import WHITE, Channels, as_array, first_frame
+from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Palette
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.evaluation.baselines import nearest_class
 from pix2pix_ilm.web.error_handlers import shorten
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
@@ -61,13 +59,17 @@ def uploaded_paths(payload: ListFiles | None) -> list[str]:
     return [file.path for file in payload] if payload else []
 
 
-def read_label_map(path: str | None) -> RGBImage:
+def read_label_map(path: str | None, palette: Palette | None = None) -> RGBImage:
     """Read an uploaded label map; what is transparent is wall.
 
+    With a palette it is in its colors: the nearest ones, or of an index map those of its classes.
+
     Raises:
-        UserError: as in ``read_upload``.
+        UserError: as in ``read_upload``, or an index map with numbers of no class.
     """
-    return read_upload(path, "label map", PALETTE["facade"])
+    if palette is None:
+        return read_upload(path, "label map", PALETTE["facade"])
+    return palette.paint(read_upload(path, "label map", PALETTE["facade"], palette))
 
 
 def read_photo(path: str | None) -> RGBImage:
@@ -79,13 +81,16 @@ def read_photo(path: str | None) -> RGBImage:
     return read_upload(path, "photo", WHITE)
 
 
-def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> RGBImage:
+def read_upload(
+    path: str | None, what: str, page: tuple[int, int, int], channels: Channels = 3
+) -> UInt8[np.ndarray, "h w c"]:
     """Decode a file that a visitor sent.
 
     Args:
         path: where the server put it.
         what: what it is expected to be, for the message when there is none.
         page: the color under transparent pixels.
+        channels: what it is read as.
 
     Raises:
         UserError: no file, a path that is no upload, not an image of a known format, damaged, or
@@ -100,7 +105,11 @@ def read_upload(path: str | None, what: str, page: tuple[int, int, int]) -> RGBI
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return as_array(decode(file), 3, page)
+            image = decode(file)
+            try:
+                return as_array(image, channels, page)
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from None
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -158,6 +167,5 @@ def snap_to_palette(label_map: RGBImage) -> tuple[RGBImage, float]:
     Returns:
         The label map in those colors, and the fraction of its pixels that changed, in [0, 1].
     """
-    distance, classes = nearest_class(torch.from_numpy(np.array(label_map)))
-    palette = np.array(list(PALETTE.values()), np.uint8)
-    return palette[classes.numpy()], (distance > 0).double().mean().item()
+    snapped = FACADES_PALETTE.paint(FACADES_PALETTE.nearest(label_map))
+    return snapped, (snapped != label_map).any(axis=2).mean().item()

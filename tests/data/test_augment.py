@@ -194,3 +194,12 @@ def test_gradients_pass_through_every_augmentation(kind):
         return augment_pairs((kind,), label_map, photo)[1]
 
     assert torch.autograd.gradcheck(changed, (photo,))
+
+
+def test_indices_are_cut_like_the_pixels_beside_them():
+    images = coordinates(5, 12)
+    crops = indices_of(0, [3, 1, 4], 12, 8, flip=True)
+    cut = crops.cut(images)
+    assert cut.dtype == torch.uint8
+    assert np.array_equal(cut.permute(0, 3, 1, 2).numpy(), to_levels(crops.gather(images)))
+    assert torch.equal(crops.cut(images[..., :1]), cut[..., :1])

@@ -16,6 +16,7 @@ from pix2pix_ilm.data import cache
 from pix2pix_ilm.data.cache import PairedImages, default_cache, load_pairs
 from pix2pix_ilm.data.images import resize
 from pix2pix_ilm.data.pairs import Direction, Pair, find_pairs
+from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
 from pix2pix_ilm.errors import UserError
 
 SIZE = 8
@@ -412,3 +413,62 @@ def test_a_home_that_cannot_be_written_is_named_with_the_way_out(tmp_path, monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"file/pix2pix-ilm: the cache .*HOME.*PIX2PIX_ILM_CACHE"):
         load_pairs([], 32, direction="AtoB")
+
+
+@pytest.fixture
+def drawn(tmp_path, noise, save):
+    """A folder with classes as colors, one with them as indices, and the indices; 12x10."""
+    indices = np.random.default_rng(0).integers(0, 12, (COUNT, 12, 10, 1)).astype(np.uint8)
+    for number, of in enumerate(indices):
+        for root, label_map in (("rgb", FACADES_PALETTE.paint(of)), ("gray", of[..., 0])):
+            save(tmp_path / root / "A" / "train" / f"{number}.png", label_map)
+            save(tmp_path / root / "B" / "train" / f"{number}.png", noise(number, 12, 10))
+    return tmp_path / "rgb", tmp_path / "gray", indices
+
+
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_classes_are_found_at_the_files_size_and_resized_by_the_nearest_pixel(
+    drawn, store, direction
+):
+    rgb, gray, indices = drawn
+    if direction == "BtoA":
+        for root in (rgb, gray):
+            for old, new in (("A", "C"), ("B", "A"), ("C", "B")):
+                (root / old).rename(root / new)
+    rows, columns = ((2 * np.arange(SIZE) + 1) * side // (2 * SIZE) for side in (12, 10))
+    expected = indices[:, rows][:, :, columns]
+    photos = load(rgb, store, direction=direction).photo
+    for root in (rgb, gray):
+        images = load(root, store, direction=direction, label_channels=FACADES_PALETTE)
+        assert np.array_equal(images.label_map.numpy(), expected)
+        assert torch.equal(images.photo, photos)
+        assert images.palette == images.to(torch.device("cpu")).palette == FACADES_PALETTE
+        assert np.array_equal(images.painted_label_map, FACADES_PALETTE.paint(expected))
+
+
+def test_every_palette_has_entries_of_its_own_and_none_the_old_ones(drawn, store, decodings):
+    rgb, _, _ = drawn
+    other = Palette(classes=FACADES_PALETTE.classes[::-1])
+    digest = load(rgb, store).digest
+    assert [entry.name for entry in entries(store)] == [f"{digest[:32]}-{SIZE}-33-v2"]
+    first = load(rgb, store, label_channels=FACADES_PALETTE)
+    second = load(rgb, store, label_channels=other)
+    assert torch.equal(second.label_map, 11 - first.label_map)
+    assert len(entries(store)) == 3
+    assert first.digest == second.digest == digest
+    done = len(decodings)
+    load(rgb, store, label_channels=other)
+    assert len(decodings) == done
+
+
+def test_index_maps_with_other_values_are_listed_all_at_once(drawn, store, save):
+    _, gray, _ = drawn
+    for number, value in ((0, 12), (2, 255)):
+        save(gray / "A" / "train" / f"{number}.png", np.full((12, 10), value, np.uint8))
+    lines = error_of(load, gray, store, label_channels=FACADES_PALETTE).splitlines()
+    assert lines[0] == "these images cannot be used (2):"
+    assert lines[1].startswith(f"  {gray}/A/train/0.png: expected indices of the 12 label classes")
+    assert "0 to 11, in a single-channel label map, found 12;" in lines[1]
+    assert "2.png" in lines[2]
+    assert "found 255;" in lines[2]
+    assert entries(store) == []

@@ -434,7 +434,3 @@ def test_the_manifest_of_names_in_any_encoding_is_that_of_their_bytes(tmp_path):
         pytest.skip("this file system accepts UTF-8 names only")
     line = EMPTY_SUM.encode() + b"  ./" + name + b"\n"
     assert manifest(tmp_path) == hashlib.sha256(line).hexdigest()
-
-
-def test_the_twelve_classes_have_twelve_colors():
-    assert len(facades.PALETTE) == len(set(facades.PALETTE.values())) == 12

@@ -20,6 +20,8 @@ from pix2pix_ilm.data.images import (
     to_uint8,
     write_image,
 )
+from pix2pix_ilm.data.pairs import read_halves
+from pix2pix_ilm.data.palette import LabelClass, Palette
 from pix2pix_ilm.errors import UserError
 
 GRAY_16, RGB_16, GRAY_ALPHA_16, GRAY_8 = (16, 0), (16, 2), (16, 4), (8, 0)
@@ -440,3 +442,71 @@ def test_eight_bits_round_to_the_nearest_and_clip():
 def test_half_precision_images_are_rounded_like_float_ones():
     images = torch.rand(1, 3, 8, 8).mul(2).sub(1).bfloat16()
     assert torch.equal(to_uint8(images), to_uint8(images.float()))
+
+
+CLASSES = Palette(
+    classes=tuple(LabelClass(name=str(i), color=(20 * i, 0, 255 - 20 * i)) for i in range(12))
+)
+INDICES = np.random.default_rng(0).integers(0, 4, (6, 8), np.uint8)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_index_maps_are_read_as_they_are_stored_with_any_bits(tmp_path, bits):
+    (tmp_path / "map.png").write_bytes(png((bits, 0), INDICES))
+    assert np.array_equal(read_image(tmp_path / "map.png", CLASSES)[..., 0], INDICES)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(INDICES),
+        Image.fromarray(INDICES.astype(np.uint16)),
+        Image.fromarray(INDICES.astype(np.int32)),
+        Image.merge("LA", [Image.fromarray(INDICES)] * 2),
+        Image.fromarray(CLASSES.paint(INDICES[..., None])),
+    ],
+    ids=lambda image: image.mode,
+)
+def test_index_maps_and_colored_label_maps_are_the_same_classes(tmp_path, image):
+    image.save(tmp_path / "map.tif")
+    found = read_image(tmp_path / "map.tif", CLASSES)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found[..., 0], INDICES)
+
+
+def test_bilevel_index_maps_have_two_classes(tmp_path):
+    Image.fromarray(INDICES > 1).save(tmp_path / "map.png")
+    assert np.array_equal(read_image(tmp_path / "map.png", CLASSES)[..., 0], INDICES > 1)
+
+
+def test_images_with_a_palette_of_their_own_are_read_by_its_colors(tmp_path):
+    image = Image.fromarray(3 - INDICES)
+    image.putpalette(CLASSES.colors[3::-1].tobytes())
+    image.save(tmp_path / "map.png")
+    assert np.array_equal(read_image(tmp_path / "map.png", CLASSES)[..., 0], INDICES)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (np.full((4, 4), 12, np.uint8), 12),
+        (np.full((4, 4), 255, np.uint8), 255),
+        (np.full((4, 4), 1000, np.uint16), 1000),
+        (np.full((4, 4), -1, np.int32), -1),
+    ],
+)
+def test_an_index_of_no_class_is_one_line_with_file_and_value(tmp_path, pixels, found):
+    path = tmp_path / "map.tif"
+    Image.fromarray(pixels).save(path)
+    message = f"^{path}: expected indices of the 12 label classes, 0 to 11, .*, found {found};"
+    with pytest.raises(UserError, match=message) as error:
+        read_image(path, CLASSES)
+    assert "\n" not in str(error.value)
+
+
+def test_both_halves_of_a_side_by_side_image_are_read_in_their_own_way(tmp_path):
+    both = np.hstack([INDICES * 60, INDICES])
+    Image.fromarray(both).save(tmp_path / "1.png")
+    photo, label_map = read_halves(tmp_path / "1.png", (3, CLASSES))
+    assert np.array_equal(photo, np.repeat(INDICES[..., None] * 60, 3, axis=2))
+    assert np.array_equal(label_map[..., 0], INDICES)

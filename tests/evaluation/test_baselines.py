@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.evaluation.baselines import baselines, class_colors, constant_color
 
 COLORS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pix2pix_ilm.checkpoints import MODEL_CONFIG, read_model_config
+from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import (
     evaluate_checkpoints,
@@ -71,13 +72,10 @@ def test_where_data_lie_does_not_tell_configurations_apart(make_checkpoint, draw
     assert row.configuration == "ILM+IN / IN"
 
 
-@pytest.mark.parametrize(
-    ("channels", "which"), [({"in_channels": 1}, "label"), ({"out_channels": 1}, "photo")]
-)
-def test_checkpoints_of_other_channels_are_refused(make_checkpoint, drawn_pairs, channels, which):
-    folders = [make_checkpoint("a"), make_checkpoint("b", **channels)]
+def test_checkpoints_of_gray_and_color_photos_are_refused(make_checkpoint, drawn_pairs):
+    folders = [make_checkpoint("a"), make_checkpoint("b", out_channels=1)]
     message = (
-        f"^{folders[1]}: its number of {which} channels is 1, that of {folders[0]} is 3; "
+        f"^{folders[1]}: its number of photo channels is 1, that of {folders[0]} is 3; "
         "evaluate them apart$"
     )
     with pytest.raises(UserError, match=message):
@@ -159,3 +157,40 @@ def test_folders_have_no_label_maps(drawn_pairs):
 def test_a_scorer_uses_the_device_that_is_asked_for():
     scorer = make_scorer(Sampling(), "alex", "cpu", 4)
     assert (scorer.device.type, scorer.batch_size) == ("cpu", 4)
+
+
+def test_models_of_classes_of_color_and_of_gray_are_compared_each_with_its_label_maps(
+    make_checkpoint, drawn_pairs
+):
+    kinds = {
+        "color": {},
+        "gray": {"in_channels": 1},
+        "classes": {"label_classes": FACADES_PALETTE},
+        "other": {"label_classes": Palette(classes=FACADES_PALETTE.classes[::-1])},
+    }
+    folders = [make_checkpoint(name, norm="in", **kind) for name, kind in kinds.items()]
+    evaluation = evaluate_checkpoints(
+        folders, str(drawn_pairs), "val", QUICK, baselines_from="train"
+    )
+    titles = [row.configuration for row in evaluation.summary.rows]
+    other = kinds["other"]["label_classes"].title
+    assert titles[:4] == [
+        f"IN / IN, label maps {kind}" for kind in ("color", "gray", "facades", other)
+    ]
+    assert titles[4:] == ["constant color", "per-class color"]
+    for folder in folders:
+        alone = evaluate_checkpoints([folder], str(drawn_pairs), "val", QUICK)
+        assert np.array_equal(alone.outputs[str(folder)], evaluation.outputs[str(folder)])
+        if folder != folders[1]:  # gray
+            assert np.array_equal(alone.label_maps, evaluation.label_maps)  # in their colors
+
+
+def test_each_class_of_a_palette_has_its_baseline(make_checkpoint, drawn_pairs):
+    known = make_checkpoint("facades", label_classes=FACADES_PALETTE)
+    colored = make_checkpoint("colored")
+    by_palette, by_color = (
+        evaluate_checkpoints([folder], str(drawn_pairs), "val", QUICK, baselines_from="train")
+        for folder in (known, colored)
+    )
+    name = "per-class color"
+    assert np.array_equal(by_palette.outputs[name], by_color.outputs[name])

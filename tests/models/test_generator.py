@@ -261,7 +261,8 @@ def test_every_weight_learns_under_every_norm(norm):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"in_channels": 2}, r"generator\.in_channels: .*found 2"),
+        ({"in_channels": 0}, r"generator\.in_channels: .*found 0"),
+        ({"in_channels": 257}, r"generator\.in_channels: .*256 classes, found 257"),
         ({"out_channels": 4}, r"generator\.out_channels: .*found 4"),
         ({"ngf": 0}, r"generator\.ngf: expected 1 to 512, found 0"),
         ({"ngf": 10**6}, r"generator\.ngf: expected 1 to 512, found 1000000"),

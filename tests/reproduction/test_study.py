@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from training.steps import before_step
 
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -136,6 +137,18 @@ def test_a_training_that_another_process_holds_is_left_to_it(config, folder):
     assert said[1] == "[1/3] in-in-seed0: another process is at it"
     assert said[-1].startswith("Other processes still train")
     assert set(weights(folder)) == {"ilm-in-in-seed0", "ilm-in-ilm-in-seed0"}
+
+
+def test_label_classes_are_told_from_none_in_both_orders(config, tmp_path):
+    classes = replace(config, label_classes=FACADES_PALETTE)
+    for name, (first, then) in {"a": (config, classes), "b": (classes, config)}.items():
+        open_study(first, tmp_path / name)
+        open_study(first, tmp_path / name)
+        with pytest.raises(
+            UserError, match=r"settings \(label_classes .* instead of .*\)"
+        ) as error:
+            open_study(then, tmp_path / name)
+        assert len(str(error.value)) < 400
 
 
 def test_another_study_in_the_folder_is_not_mixed_with(config, folder):

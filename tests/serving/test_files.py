@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.files import translate_files
@@ -69,3 +70,17 @@ def test_two_inputs_of_one_name_are_refused(make_checkpoint, folder, tmp_path):
     Image.open(folder / "1.png").save(tmp_path / "1.webp")
     with pytest.raises(UserError, match="would both become"):
         translate_files([folder, tmp_path / "1.webp"], make_checkpoint(), tmp_path / "out")
+
+
+def test_colored_and_index_maps_of_a_model_of_classes_give_one_photo(make_checkpoint, tmp_path):
+    checkpoint = make_checkpoint(label_classes=FACADES_PALETTE)
+    label_map = draw_pair(3, 40)[0]
+    indices = FACADES_PALETTE.nearest(label_map)[..., 0]
+    for name, pixels in (("colors", label_map), ("indices", indices), ("bad", indices + 100)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    inputs = [tmp_path / f"{name}.png" for name in ("colors", "indices", "bad")]
+    with pytest.raises(UserError, match=r"2 of 3 .*\n.*bad\.png: expected indices of the 12 label"):
+        translate_files(inputs, checkpoint, tmp_path / "out", device="cpu")
+    one, other = (np.asarray(Image.open(tmp_path / "out" / path.name)) for path in inputs[:2])
+    assert np.array_equal(one, other)
+    assert np.array_equal(one, Translator.load(checkpoint, "cpu")([label_map])[0])

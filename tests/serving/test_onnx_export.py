@@ -9,16 +9,18 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from pix2pix_ilm.checkpoints import load_generator
-from pix2pix_ilm.data.facades import PALETTE
-from pix2pix_ilm.data.images import to_uint8
+from pix2pix_ilm.data.images import to_model_range, to_uint8
+from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import infer
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.serving import onnx_export
-from pix2pix_ilm.serving.onnx_export import compare, drawn_labels, export_onnx
+from pix2pix_ilm.serving.onnx_export import ColorsToPhotos, compare, drawn_labels, export_onnx
+from pix2pix_ilm.serving.translator import Translator
 
 # The tests' checks of shapes would compare, and so fix, the sizes that an export leaves open.
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -167,3 +169,31 @@ def test_a_network_beyond_one_files_limit_is_refused(make_checkpoint, tmp_path, 
     monkeypatch.setattr(onnx_export, "PROTOBUF_LIMIT", 100_000)
     with pytest.raises(UserError, match="expected less than 2 GB of weights"):
         export_onnx(make_checkpoint(), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("options", [{}, {"dynamic_size": True}, {"float16": True}], ids=str)
+def test_a_generator_of_classes_takes_colors_and_finds_the_classes(
+    make_checkpoint, tmp_path, options
+):
+    checkpoint, path = make_checkpoint(label_classes=FACADES_PALETTE), tmp_path / "model.onnx"
+    assert export_onnx(checkpoint, path, **options).tolerable
+    session = onnxruntime.InferenceSession(path)
+    assert session.get_inputs()[0].shape[1] == 3
+    assert {node.domain for node in onnx.load(path).graph.node} == {""}
+    described = json.loads(session.get_modelmeta().custom_metadata_map["config.json"])
+    assert described["palette"]["classes"][1] == {"name": "facade", "color": [0, 48, 255]}
+
+    colors = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)  # with equal distances too
+    middle = (FACADES_PALETTE.colors[0].astype(int) + FACADES_PALETTE.colors[6]) // 2
+    colors[0, :8] = torch.from_numpy(middle.astype(np.uint8))
+    photos = Translator.load(checkpoint, "cpu")(list(colors.numpy()))
+    found = to_uint8(torch.from_numpy(photo_of(path, to_model_range(colors)))).numpy()
+    assert abs(found.astype(int) - np.stack(photos)).max() <= (4 if options.get("float16") else 1)
+
+
+def test_the_classes_in_onnx_are_the_palettes_for_colors_of_every_kind():
+    network = ColorsToPhotos(nn.Identity(), FACADES_PALETTE)
+    levels = torch.arange(0, 256, 3)
+    colors = torch.cartesian_prod(levels, levels, levels).to(torch.uint8).view(1, 86, -1, 3)
+    shown = network(to_model_range(colors)).argmax(dim=1)
+    assert np.array_equal(shown[..., None].numpy(), FACADES_PALETTE.nearest(colors.numpy()))

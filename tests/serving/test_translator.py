@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.images import to_model_range, to_uint8
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.serving.translator import Translator, batches
 
@@ -103,3 +104,30 @@ def test_batches_keep_the_order_and_never_mix_sizes(sizes, batch_size):
     assert [image for batch in made for image in batch] == images or not images
     assert all(1 <= len(batch) <= batch_size for batch in made)
     assert all(len({image.shape for image in batch}) == 1 for batch in made)
+
+
+def test_a_model_of_classes_takes_their_colors_or_indices(make_checkpoint):
+    translator = Translator.load(make_checkpoint(label_classes=FACADES_PALETTE), "cpu")
+    label_map = draw_label_map(40, 33)
+    indices = FACADES_PALETTE.nearest(label_map)
+    photo, same, of_colors = translator([label_map, indices, FACADES_PALETTE.paint(indices)])
+    assert photo.shape == (40, 33, 3)
+    assert np.array_equal(photo, same)
+    assert np.array_equal(photo, of_colors)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("label_map", "message"),
+    [
+        (np.full((32, 32, 1), 12, np.uint8), "indices of the 12 label classes.*found 12"),
+        (
+            np.zeros((32, 32, 12), np.uint8),
+            r"a \(height, width, 3\) or \(height, width, 1\) uint8 image, found \(32, 32, 12\)",
+        ),
+    ],
+)
+def test_what_shows_no_classes_is_refused(make_checkpoint, label_map, message):
+    translator = Translator.load(make_checkpoint(label_classes=FACADES_PALETTE), "cpu")
+    with pytest.raises(UserError, match=message):
+        translator([label_map])

@@ -1,11 +1,15 @@
 import math
+from pathlib import Path
 
 import pytest
 
+from pix2pix_ilm.checkpoints import read_model_config
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training.config import PRESETS, TrainConfig
+from pix2pix_ilm.training.run_folder import open_run
 
 
 def test_the_defaults_are_the_recipe_of_pix2pix():
@@ -55,6 +59,21 @@ def test_the_name_tells_data_and_norms():
     assert TrainConfig(name="mine").run_name == "mine"
 
 
+def test_label_classes_set_the_generators_input():
+    config = TrainConfig(label_classes=FACADES_PALETTE)
+    assert config.sized_generator.in_channels == 12
+    assert config.generator.in_channels == 3  # as it was given
+    assert TrainConfig().label_classes is None
+    assert TrainConfig().sized_generator.in_channels == 3
+
+
+def test_a_run_of_version_0_1_knows_no_classes():
+    run = Path(__file__).parents[1] / "fixtures" / "v0.1" / "checkpoints" / "ilm"
+    assert open_run(run).config.label_classes is None
+    assert read_model_config(run).palette is None
+    assert read_model_config(run).label_channels == 3
+
+
 @pytest.mark.parametrize(
     ("settings", "path"),
     [
@@ -76,6 +95,11 @@ def test_the_name_tells_data_and_norms():
         ({"num_samples": 0}, "num_samples"),
         ({"name": "../elsewhere"}, "name"),
         ({"generator": GeneratorConfig(depth=9)}, "generator.depth"),
+        ({"generator": GeneratorConfig(in_channels=12)}, "generator.in_channels"),
+        (
+            {"generator": GeneratorConfig(in_channels=1), "label_classes": FACADES_PALETTE},
+            "generator.in_channels",
+        ),
         (
             {"image_size": 32, "discriminator": DiscriminatorConfig(n_layers=5)},
             "discriminator.n_layers",

@@ -12,6 +12,7 @@ import torch
 from training.steps import before_step
 
 from pix2pix_ilm import checkpoints, files
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -68,7 +69,9 @@ def assert_equal_trainings(folder, other):
     torch.testing.assert_close(state(folder), state(other), rtol=0, atol=0)
 
 
-def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch):
+@pytest.mark.parametrize("classes", [None, FACADES_PALETTE], ids=["colors", "classes"])
+def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch, classes):
+    config = replace(config, label_classes=classes)
     plain = loop.train(replace(config, name="plain"))
     captures = []
     pretend_graphs(monkeypatch, lambda work: captures.append(work) or pretended_capture(work))

@@ -17,6 +17,7 @@ from training.steps import before_step, crash
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.images import to_model_range, to_uint8
+from pix2pix_ilm.data.palette import FACADES_PALETTE, find_palette
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import LockedError, SettingError, UserError
 from pix2pix_ilm.inference import flushes_denormals
@@ -24,6 +25,7 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.seeds import derive_seed
+from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.training import loop, run_folder, setup
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
@@ -169,6 +171,51 @@ def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, stop):
     folder = loop.resume(config.checkpoints / "run")
     assert_same_training(folder, whole)
     assert logged_losses(folder) == logged_losses(whole)
+
+
+def test_with_label_classes_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch):
+    path = config.checkpoints / "classes.json"
+    files.write_json(path, FACADES_PALETTE)
+    config = replace(config, label_classes=find_palette(str(path)))
+    whole = loop.train(replace(config, name="whole"))
+    with monkeypatch.context() as patch:
+        before_step(patch, 20, crash)
+        with pytest.raises(ZeroDivisionError):
+            loop.train(config)
+    path.unlink()  # the run knows its classes
+    folder = loop.resume(config.checkpoints / "run")
+    assert_same_training(folder, whole)
+    assert logged_losses(folder) == logged_losses(whole)
+    assert run_folder.open_run(folder).config == config
+
+
+def test_label_classes_reach_both_networks_one_hot_after_crop_and_flip(config, monkeypatch):
+    config = replace(config, label_classes=FACADES_PALETTE, epochs=1, batch_size=2)
+    seen, step = [], setup.train_step
+
+    def watched(networks, label_map, photo, **options):
+        seen.append((label_map, photo))
+        return step(networks, label_map, photo, **options)
+
+    monkeypatch.setattr(setup, "train_step", watched)
+    folder = loop.train(config)
+    loop.train(replace(config, label_classes=None, name="colored"))
+    for (one_hot, photo), (_, same) in zip(seen[:8], seen[8:], strict=True):
+        assert one_hot.shape == (2, 12, 32, 32)
+        assert (one_hot.sum(dim=1) == 1 - 11).all()
+        assert torch.equal(photo, same)  # of the same crops
+    assert state_of(folder)["generator"]["encoder.0.conv.weight"].shape[1] == 12
+    assert state_of(folder)["discriminator"]["layers.0.weight"].shape[1] == 12 + 3
+    assert checkpoints.read_model_config(folder).palette == FACADES_PALETTE
+
+
+def test_sample_grids_show_classes_in_their_colors(config, drawn_pairs):
+    folder = loop.train(replace(config, epochs=1, label_classes=FACADES_PALETTE))
+    grid = np.asarray(Image.open(folder / "samples" / "step-0000016.png"))
+    label_map = np.array(Image.open(drawn_pairs / "val" / "1.png"))[:, 32:]
+    assert np.array_equal(grid[4:36, 4:36], label_map)
+    output = Translator.load(folder, "cpu")([label_map])[0]
+    assert np.array_equal(grid[40:72, 4:36], output)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from training.test_cuda_graph import pretend_graphs, pretended_capture
 from pix2pix_ilm import checkpoints, metrics
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.pairs import find_pairs
+from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import generate
@@ -30,6 +31,7 @@ PARTS = {
             ndf=4, n_layers=2, norm="ilm-in", norm_options=NEUTRAL
         ),
     },
+    "classes": {"label_classes": FACADES_PALETTE},
     "upsampling": {"generator": GeneratorConfig(ngf=4, norm="ilm-in", upsample="resize")},
     "ema": {"ema": 0.9},
     "losses": {"feature_matching": 10.0, "perceptual": 10.0},
@@ -179,3 +181,22 @@ def test_only_the_folder_val_chooses_and_must_be_there(config, tmp_path):
     assert not (config.checkpoints / "run").exists()
     with pytest.raises(SettingError, match="validate_every: expected epochs, as keep_best is set"):
         replace(config, validate_every=None, keep_best="ssim")
+
+
+def test_classes_are_validated_on_and_those_of_a_start_must_be_the_same(config):
+    config = replace(config, epochs=1, label_classes=FACADES_PALETTE, validate_every=1)
+    folder = loop.train(replace(config, name="first"))
+    [row] = (folder / run_folder.METRICS).read_text().splitlines()[-1:]
+    pairs = load_pairs(
+        find_pairs(Path(config.data), "val"), 32, direction="BtoA", label_channels=FACADES_PALETTE
+    )
+    photos = generate(
+        checkpoints.load_generator(folder)[0], pairs.label_map, palette=FACADES_PALETTE
+    )
+    expected = metrics.ssim(photos, pairs.photo).mean().item()
+    assert json.loads(row)["val_ssim"] == pytest.approx(expected, rel=1e-5)
+
+    turned = Palette(classes=FACADES_PALETTE.classes[::-1])
+    with pytest.raises(SettingError, match=r"label_classes: expected facades, as .*first has"):
+        loop.train(replace(config, init_from=str(folder), label_classes=turned))
+    loop.train(replace(config, init_from=str(folder)))

@@ -7,7 +7,7 @@ import numpy as np
 from playwright.sync_api import expect
 from web.visitor import wait_until
 
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.web.painter import (
     CANVAS_SIZE,
     decode_drawing,

@@ -12,8 +12,8 @@ from PIL import Image
 from playwright.sync_api import expect
 from web.visitor import wait_until
 
-from pix2pix_ilm.data.facades import PALETTE
 from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.web.painter import CANVAS_SIZE, draw_facade
 from pix2pix_ilm.web.uploads import resize, snap_to_palette
 

@@ -2,12 +2,16 @@ import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.data.cache import load_pairs
+from pix2pix_ilm.data.images import encode_label_maps, read_image
+from pix2pix_ilm.data.pairs import find_pairs
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -151,6 +155,56 @@ def test_gray_models_see_gray_and_answer_in_color(service, make_checkpoint):
     photo = service.make_photo(noise(32, 32), service.store.get("gray"))
     assert photo.image.shape == (32, 32, 3)
     assert (photo.image == photo.image[..., :1]).all()
+
+
+@pytest.mark.parametrize(
+    ("file", "different"),
+    [
+        ({"format": "PNG"}, 0.0),
+        ({"format": "JPEG", "quality": 90, "subsampling": 0}, 0.01),  # of pixels, at edges
+    ],
+)
+def test_a_painted_map_is_to_the_network_what_training_makes_of_the_same_file(
+    service, make_checkpoint, tmp_path, file, different
+):
+    make_checkpoint("classes", label_classes=FACADES_PALETTE, image_size=256)
+    drawing = draw_facade(0)
+    (tmp_path / "pairs").mkdir()
+    pair = Image.fromarray(np.hstack([noise(256, 256), drawing]))
+    pair.save(tmp_path / "pairs" / "1.png", **file)
+    (paths, cache) = find_pairs(tmp_path / "pairs", "val"), tmp_path / "cache"
+    pairs = load_pairs(paths, 256, direction="BtoA", label_channels=FACADES_PALETTE, cache=cache)
+    trained = encode_label_maps(pairs.label_map, pairs.palette)
+
+    model, seen = service.store.get("classes"), []
+    network = service.store.load(model).generator
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    request = TranslationRequest(source="paint", drawing=encode_drawing(drawing), model="classes")
+    (photo,) = service.translate(request).photos
+    assert np.array_equal(photo.label_map, drawing)
+    assert (seen[0] != trained).any(dim=1).double().mean() <= different
+
+
+def test_a_model_of_classes_shows_their_colors_of_any_upload(service, make_checkpoint, upload):
+    make_checkpoint("classes", label_classes=FACADES_PALETTE)
+    label_map = noise(40, 48)
+    indices = FACADES_PALETTE.nearest(label_map)
+    paths = [upload("colors.png", label_map), upload("indices.png", indices[..., 0])]
+    one, other = (
+        service.translate(TranslationRequest(source="upload", upload=path, model="classes"))
+        for path in paths
+    )
+    for translation in (one, other):
+        (photo,) = translation.photos
+        assert np.array_equal(photo.label_map, FACADES_PALETTE.paint(indices))
+        assert np.array_equal(read_image(translation.downloads.label_map), photo.label_map)
+        assert np.array_equal(photo.image, one.photos[0].image)
+    batch = service.translate_batch([*paths, upload("bad.png", indices[..., 0] + 100)], "classes")
+    assert np.array_equal(*map(read_image, batch.photos))
+    assert len(batch.problems) == 1
+    assert batch.problems[0].startswith("bad.png: expected indices of the 12 label classes")
+    photo = service.translate_file(paths[1], "classes")
+    assert np.array_equal(read_image(Path(photo)), one.photos[0].image)
 
 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])

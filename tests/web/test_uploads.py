@@ -5,7 +5,7 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.uploads import (
     files_input,

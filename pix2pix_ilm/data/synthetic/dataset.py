@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.data.synthetic.layout import Scene, lay_out
 from pix2pix_ilm.data.synthetic.render import Picture, draw_photo
 from pix2pix_ilm.errors import ArgumentError

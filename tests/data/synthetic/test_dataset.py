@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.facades import PALETTE
+from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair, synthesize
 from pix2pix_ilm.errors import UserError
 
