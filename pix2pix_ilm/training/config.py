@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field
 from tyro.constructors import PrimitiveConstructorSpec
 
+from pix2pix_ilm.data.images import Channels
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.data.palette import Palette, find_palette
 from pix2pix_ilm.devices import Device
@@ -171,6 +172,11 @@ class TrainConfig:
         channels = self.generator.in_channels
         in_channels = channels if self.label_classes is None else len(self.label_classes)
         return replace(self.generator, depth=depth, in_channels=in_channels)
+
+    @property
+    def label_channels(self) -> Channels:
+        """Return what label maps are read as."""
+        return self.label_classes or self.generator.in_channels
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate in epoch 0, 1, ...: constant, then linear toward 0."""

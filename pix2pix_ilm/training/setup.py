@@ -102,7 +102,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
             pairs,
             size,
             direction=config.direction,
-            label_channels=config.label_classes or config.generator.in_channels,
+            label_channels=config.label_channels,
             photo_channels=config.generator.out_channels,
         )
         for pairs, size in ((train_pairs, config.stored_size), (chosen, config.image_size))
