@@ -60,7 +60,7 @@ class Translator:
 
     def __call__(
         self,
-        label_maps: Sequence[UInt8[np.ndarray, "_ _ c1"]],
+        label_maps: Sequence[UInt8[np.ndarray, "_ _ _"]],
         batch_size: int = 1,
         *,
         sample: int | None = None,

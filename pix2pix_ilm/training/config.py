@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field
 from tyro.constructors import PrimitiveConstructorSpec
 
 from pix2pix_ilm.data.augment import Augmentation
+from pix2pix_ilm.data.images import Channels
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.data.palette import Palette, find_palette
 from pix2pix_ilm.devices import Device
@@ -207,6 +208,11 @@ class TrainConfig:
             perceptual=self.perceptual,
             augmentation=self.augment_discriminator,
         )
+
+    @property
+    def label_channels(self) -> Channels:
+        """Return what label maps are read as."""
+        return self.label_classes or self.generator.in_channels
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate in epoch 0, 1, ...: constant, then linear toward 0."""

@@ -111,7 +111,7 @@ def load_images(pairs: Sequence[Pair], size: int, config: TrainConfig) -> Paired
         pairs,
         size,
         direction=config.direction,
-        label_channels=config.label_classes or config.generator.in_channels,
+        label_channels=config.label_channels,
         photo_channels=config.generator.out_channels,
     )
 

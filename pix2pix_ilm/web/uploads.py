@@ -11,8 +11,8 @@ from gradio.utils import get_upload_folder
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from pix2pix_ilm.data.images import WHITE, Channels, as_array, first_frame
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Palette
+from pix2pix_ilm.data.images import WHITE, as_array, as_indices, first_frame, index_numbers
+from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Color, Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.error_handlers import shorten
 
@@ -62,14 +62,10 @@ def uploaded_paths(payload: ListFiles | None) -> list[str]:
 def read_label_map(path: str | None, palette: Palette | None = None) -> RGBImage:
     """Read an uploaded label map; what is transparent is wall.
 
-    With a palette it is in its colors: the nearest ones, or of an index map those of its classes.
-
     Raises:
-        UserError: as in ``read_upload``, or an index map with numbers of no class.
+        UserError: as in ``read_upload``.
     """
-    if palette is None:
-        return read_upload(path, "label map", PALETTE["facade"])
-    return palette.paint(read_upload(path, "label map", PALETTE["facade"], palette))
+    return read_upload(path, "label map", PALETTE["facade"], palette)
 
 
 def read_photo(path: str | None) -> RGBImage:
@@ -82,19 +78,20 @@ def read_photo(path: str | None) -> RGBImage:
 
 
 def read_upload(
-    path: str | None, what: str, page: tuple[int, int, int], channels: Channels = 3
-) -> UInt8[np.ndarray, "h w c"]:
+    path: str | None, what: str, page: Color, palette: Palette | None = None
+) -> RGBImage:
     """Decode a file that a visitor sent.
 
     Args:
         path: where the server put it.
         what: what it is expected to be, for the message when there is none.
         page: the color under transparent pixels.
-        channels: what it is read as.
+        palette: index maps get its colors; all other images keep theirs.
 
     Raises:
         UserError: no file, a path that is no upload, not an image of a known format, damaged, or
-            too small or too large; the sentence is meant for the visitor and names no folder.
+            too small or too large, or an index map with numbers of no class; the sentence is
+            meant for the visitor and names no folder.
     """
     if not path:
         raise UserError(f"Choose a {what} first.")
@@ -105,11 +102,7 @@ def read_upload(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = decode(file)
-            try:
-                return as_array(image, channels, page)
-            except UserError as error:
-                raise UserError(f"{name}: {error}") from None
+            return rgb_pixels(decode(file), name, page, palette)
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -120,6 +113,16 @@ def read_upload(
         raise UserError(f"{name} has too many pixels; the most are 4096x4096.") from None
     except Exception:  # a damaged file can make a decoder raise nearly anything
         raise UserError(f"{name} is damaged and cannot be opened.") from None
+
+
+def rgb_pixels(image: Image.Image, name: str, page: Color, palette: Palette | None) -> RGBImage:
+    """Return a decoded image's colors; of an index map, with a palette, those of its classes."""
+    if palette is None or index_numbers(image) is None:
+        return as_array(image, 3, page)
+    try:
+        return palette.paint(as_indices(image, palette))
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def is_upload(file: Path) -> bool:

@@ -207,6 +207,17 @@ def test_a_model_of_classes_shows_their_colors_of_any_upload(service, make_check
     assert np.array_equal(read_image(Path(photo)), one.photos[0].image)
 
 
+def test_a_model_of_colors_sees_them_beside_a_model_of_classes(service, make_checkpoint, upload):
+    make_checkpoint("classes", label_classes=FACADES_PALETTE)
+    label_map = noise(40, 48)
+    request = TranslationRequest(source="upload", upload=upload("a.png", label_map))
+    (alone,) = service.translate(replace(request, model="model")).photos
+    both = replace(request, model="classes", second_model="model")
+    _, beside = service.translate(both).photos
+    assert np.array_equal(beside.image, alone.image)
+    assert np.array_equal(beside.label_map, label_map)
+
+
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
 def test_a_kept_pair_can_be_trained_on(service, make_checkpoint, direction):
     make_checkpoint("other", direction=direction)
