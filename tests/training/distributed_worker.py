@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 
 from pix2pix_ilm.cli.process import leave_process_group
-from pix2pix_ilm.data import augment
+from pix2pix_ilm.data import augment, images
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -60,7 +60,8 @@ def to_double(pixels):
 def train(data: str, checkpoints: str, norm: str, epochs: str, how: str = "") -> None:
     config = settings(data, checkpoints, norm, epochs)
     with (
-        patch.object(augment, "to_model_range", to_double),
+        patch.object(augment, "to_model_range", to_double),  # of photos
+        patch.object(images, "to_model_range", to_double),  # of label maps
         patch.object(loop, "derive_seed", die_in_step_4 if how == "die" else derive_seed),
     ):
         loop.resume(config.checkpoints / "run") if how == "resume" else loop.train(config)

@@ -193,9 +193,9 @@ def test_label_classes_reach_both_networks_one_hot_after_crop_and_flip(config, m
     config = replace(config, label_classes=FACADES_PALETTE, epochs=1, batch_size=2)
     seen, step = [], setup.train_step
 
-    def watched(networks, label_map, photo, **options):
+    def watched(networks, label_map, photo, *options):
         seen.append((label_map, photo))
-        return step(networks, label_map, photo, **options)
+        return step(networks, label_map, photo, *options)
 
     monkeypatch.setattr(setup, "train_step", watched)
     folder = loop.train(config)
