@@ -57,7 +57,7 @@ def main(options: Options) -> None:
 
 
 def layers(ngf: int) -> Iterator[tuple[DownConv | UpConv, int]]:
-    """The inner layers of a 256x256 generator, each with the size of its map."""
+    """Yield the inner layers of a 256x256 generator, each with the size of its map."""
     wide = 8 * ngf
     for size in (32, 16, 8, 4, 2):
         yield DownConv(wide if size < 32 else wide // 2, wide), size

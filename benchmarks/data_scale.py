@@ -72,7 +72,7 @@ def main(options: Options) -> None:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """A row of figures for every number of pairs."""
+    """Tabulate a row of figures for every number of pairs."""
     return {"size": options.size, "rows": [measure_one(options, pairs) for pairs in options.pairs]}
 
 
@@ -134,7 +134,7 @@ def table(found: dict[str, Any]) -> Table:
 
 
 def own(memory: dict[str, int]) -> str:
-    """What a process holds alone, in MiB: resident, less pages that are files' or shared."""
+    """Return what a process holds alone, in MiB: resident, less files' and shared pages."""
     return f"{(memory['resident'] - memory['shared']) / 2**20:.0f}"
 
 

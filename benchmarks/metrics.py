@@ -71,7 +71,7 @@ def time_metric(name: str, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> 
 
 
 def table(options: Options, seconds: dict[str, float]) -> Table:
-    """Times of the metrics and their sum."""
+    """Tabulate the times of the metrics and their sum."""
     shown = Table(
         title=f"{options.images} images, {options.image_size}x{options.image_size}, "
         f"{options.device}, {torch.get_num_threads()} threads"

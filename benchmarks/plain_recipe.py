@@ -59,7 +59,7 @@ class UNet(nn.Module):
 
 
 def patch_gan(ndf: int, norm: type[nn.Module]) -> nn.Module:
-    """The 70x70 PatchGAN on label map and photo."""
+    """Build the 70x70 PatchGAN on label map and photo."""
     layers: list[nn.Module] = [nn.Conv2d(6, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
     for level, stride in ((1, 2), (2, 2), (3, 1)):
         width = ndf * 2**level

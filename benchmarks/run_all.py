@@ -99,14 +99,14 @@ def plan(*, quick: bool) -> Iterator[tuple[str, Any]]:
 
 
 def cpu_steps() -> Iterator[train_step.Options]:
-    """What a CPU is asked for."""
+    """Yield what a CPU is asked for."""
     yield train_step.Options(ngf=32)
     yield train_step.Options(ngf=64, rounds=5, steps=2)
     yield train_step.Options(ngf=32, precision="bf16")
 
 
 def gpu_steps() -> Iterator[train_step.Options]:
-    """What a GPU is asked for: full size. Not all is compiled, which takes most of the time."""
+    """Yield what a GPU is asked for: full size, not all compiled, which takes most of the time."""
     for batch_size in (1, 4, 16):
         for precision in ("bf16", "tf32", "fp32"):
             modes: tuple[StepMode, ...] = ("eager",)
@@ -125,7 +125,7 @@ def tiny_step(step: train_step.Options) -> train_step.Options:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe what the figures were measured on."""
     cpu = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else []
     return {
@@ -151,7 +151,7 @@ def fill_in(document: Path, measured: list[dict[str, Any]]) -> None:
 
 
 def markdown(table: Table) -> str:
-    """A rich table in Markdown, its title above it."""
+    """Write a rich table in Markdown, its title above it."""
     columns = [str(column.header) for column in table.columns]
     cells = zip(*(column.cells for column in table.columns), strict=True)
     rule = ["---" if i == 0 else "---:" for i in range(len(columns))]

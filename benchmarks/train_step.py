@@ -135,7 +135,7 @@ def plain_step(
 
 
 def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> Step:
-    """The training loop's own step: pairs in memory, jitter, both updates, losses left there."""
+    """Make the training loop's own step: pairs in memory, jitter, updates, losses left there."""
     config = TrainConfig(
         data=str(data),
         image_size=options.image_size,
@@ -203,7 +203,7 @@ def table(found: dict[str, Any]) -> Table:
 
 
 def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The table's cells."""
+    """Return the table's cells."""
     medians = {name: statistics.median(turns) for name, turns in found["milliseconds"].items()}
     first = next(iter(medians.values()))
     counted = next(iter(found["flops"].values()), 0)

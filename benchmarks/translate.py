@@ -76,7 +76,7 @@ def measure(options: Options) -> dict[str, Any]:
 def networks(
     options: Options, norm: NormName, device: torch.device
 ) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
-    """The network by itself, and as the Translator runs it."""
+    """Return the network by itself, and as the Translator runs it."""
     torch.manual_seed(0)
     depth = options.image_size.bit_length() - 1
     generator = UNetGenerator(GeneratorConfig(ngf=options.ngf, depth=depth, norm=norm)).eval()

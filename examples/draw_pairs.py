@@ -79,7 +79,7 @@ def write_side_by_side(options: Options, position: int, photo: Photo) -> None:
 
 
 def write_two_folders(options: Options, position: int, photo: Photo) -> None:
-    """The same name in A, without colors, and in B."""
+    """Return the same name in A, without colors, and in B."""
     save(options.out / "A" / f"{position + 1}.png", gray(photo))
     save(options.out / "B" / f"{position + 1}.png", photo)
 
