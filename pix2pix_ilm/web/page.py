@@ -29,6 +29,7 @@ BATCH: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 1}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 UNSEEN: dict[str, Any] = PRIVATE | {"show_progress": "hidden"}
 READ_ONLY: dict[str, Any] = {"format": "png", "interactive": False}
+NONE = ("none", "")
 PHOTO: dict[str, Any] = READ_ONLY | {"buttons": ["download", "fullscreen"]}
 Updates = dict[Any, Any]
 
@@ -142,7 +143,7 @@ class Page:
         with gr.Column(scale=6, min_width=320), gr.Row(elem_id="models"):
             self.model = gr.Dropdown(choices, label="Model", elem_id="model")
             self.second_model = gr.Dropdown(
-                choices, label="Second model, to compare", elem_id="second"
+                [NONE, *choices], value="", label="Second model, to compare", elem_id="second"
             )
         with (
             gr.Column(scale=5, min_width=320),
@@ -175,8 +176,8 @@ class Page:
             event | {"fn": partial(self.show_translation, source), "inputs_kwargs": inputs}
             for source in ("paint", "upload")
         )
-        if_any_model = event | {"fn": self.show_drawing, "inputs_kwargs": inputs}
-        again = event | {"fn": self.show_translation, "inputs_kwargs": inputs_again}
+        if_any_model = event | {"fn": partial(self.show_possible, "paint"), "inputs_kwargs": inputs}
+        again = event | {"fn": self.show_possible, "inputs_kwargs": inputs_again}
 
         arrival = [self.model, self.second_model, self.notice]
         self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**if_any_model)
@@ -197,8 +198,9 @@ class Page:
         self.paint_button.click(**drawing)
         self.upload_button.click(**upload)
         self.upload.upload(**upload)
-        for changed in (self.model.input, self.second_model.input, self.reference.change):
-            changed(**again)
+        # (A list's "input" comes twice for a choice by mouse, and "select" never by keyboard.)
+        for chosen in (self.model, self.second_model, self.reference):
+            chosen.change(**again)
         self.vary_button.click(
             self.show_variations,
             inputs_kwargs=inputs_again,
@@ -234,17 +236,17 @@ class Page:
         first = next(iter(catalog.models), None)
         return {
             self.model: gr.Dropdown(catalog.choices, value=first),
-            self.second_model: gr.Dropdown([("none", ""), *catalog.choices], value=""),
+            self.second_model: gr.Dropdown([NONE, *catalog.choices], value=""),
             self.notice: gr.Markdown(visible=not catalog.models),
         }
 
-    def show_drawing(self, **inputs: Any) -> Updates:
-        """Translate what is painted, if there is a model."""
-        return self.show_translation("paint", **inputs) if self.store.catalog.models else gr.skip()
+    def show_possible(self, source: Source, **inputs: Any) -> Updates:
+        """Translate what is painted or uploaded, if there is a model."""
+        return self.show_translation(source, **inputs) if self.store.catalog.models else gr.skip()
 
     def show_stroke(self, live: bool, **inputs: Any) -> Updates:
         """Translate what is painted, if the visitor wants that after every stroke."""
-        return self.show_drawing(**inputs) if live else gr.skip()
+        return self.show_possible("paint", **inputs) if live else gr.skip()
 
     def show_translation(self, source: Source, **inputs: Any) -> Updates:
         """Translate what is painted or uploaded, and show it."""

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm import metrics
+from pix2pix_ilm.data.images import as_array
 from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.templates import render
@@ -114,14 +115,12 @@ class TranslationService:
 
     def translate(self, request: TranslationRequest) -> Translation:
         """Translate a label map with one or two models, measure the photos, and write files."""
-        label_map, notes = read_request(request, self.store.get(request.model).config.palette)
-        names = [request.model]
+        models = [self.store.get(request.model)]
         if request.second_model and request.second_model != request.model:
-            names.append(request.second_model)
+            models.append(self.store.get(request.second_model))
+        label_map, notes = read_request(request, models[0].config.palette)
         painted = request.source == "paint"
-        photos = [
-            self.make_photo(label_map, self.store.get(name), painted=painted) for name in names
-        ]
+        photos = [self.make_photo(label_map, model, painted=painted) for model in models]
         real = read_photo(request.reference) if request.reference else None
         return Translation(
             photos=photos,
@@ -220,7 +219,7 @@ class TranslationService:
             seen = config.palette.nearest(label_map)
             label_map = config.palette.paint(seen)
         elif config.generator.in_channels == 1:
-            seen = np.asarray(Image.fromarray(label_map).convert("L"))[..., None]
+            seen = as_array(Image.fromarray(label_map), 1)
         with self.store.inference_lock:
             start = time.perf_counter()
             image = translator([seen], sample=sample)[0]

@@ -242,3 +242,21 @@ def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_che
     visitor.page.locator("#second input").click()
     options = visitor.page.get_by_role("option")
     expect(options).to_contain_text(["none", title, "plain: no norm / IN"])
+
+
+@pytest.mark.parametrize("by_keyboard", [False, True])
+def test_a_choice_of_a_model_translates_once(visit, by_keyboard):
+    visitor = visit()
+    expect(visitor.caption).to_contain_text("facades-ilm 64x64")
+    asked = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    if by_keyboard:
+        visitor.page.locator("#model input").focus()
+        for key in ("ArrowDown", "Enter"):
+            visitor.page.keyboard.press(key)
+    else:
+        visitor.choose("model", "facades-in")
+    expect(visitor.caption).to_contain_text("facades-in 64x64")
+    visitor.choose("second", "facades-ilm")
+    expect(visitor.caption).to_contain_text("facades-ilm 64x64")
+    assert len([url for url in asked if "queue/join" in url]) == 2

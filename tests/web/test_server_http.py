@@ -2,6 +2,7 @@
 
 import gc
 import io
+import html
 import json
 import re
 import socket
@@ -155,7 +156,6 @@ def test_functions_of_the_page_cannot_be_called_past_the_queue(site):
     ("name", "data"),
     [("translate", []), ("translate", [5, 5]), ("translate", ["label.png", ""]),
      ("translate", [[{"path": None}], ""]), ("translate", [None, "", None, None]),
-     ("translate", [{"path": None}, {"name": ["facades-ilm"]}]),
      ("batch", [[5], ""]), ("batch", [None, ""])],
 )  # fmt: skip
 def test_wrong_arguments_are_answered_in_one_sentence_and_no_traceback(site, name, data, capfd):
@@ -163,7 +163,16 @@ def test_wrong_arguments_are_answered_in_one_sentence_and_no_traceback(site, nam
     assert status == 200
     assert text.startswith("event: error")
     message = json.loads(text.split("data: ")[1])["error"]
-    assert re.fullmatch(r"[A-Z][^\n]{10,150}\.", message)
+    assert re.fullmatch(r"[A-Z][\w ]{10,80}\.", message)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_wrong_name_of_a_model_is_answered_with_the_names_there_are(site, capfd):
+    _, text = call(site, "translate", [{"path": None}, {"name": ["facades-ilm"]}])
+    message = json.loads(text.split("data: ")[1])["error"]
+    assert html.unescape(message) == (
+        """There is no model "{'name': ['facades-ilm']}"; choose one of facades-ilm, facades-in."""
+    )
     assert capfd.readouterr().err == ""
 
 
