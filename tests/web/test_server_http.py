@@ -1,8 +1,8 @@
 """The page over HTTP, without a browser: what programs may ask for, and what strangers may not."""
 
 import gc
-import io
 import html
+import io
 import json
 import re
 import socket
