@@ -1,34 +1,39 @@
-"""``pix2pix-ilm reproduce``: the ILM Norm paper's Table 6."""
+"""``pix2pix-ilm reproduce``: the ILM Norm paper's Table 6, and the ablation of our recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import tyro
+from tyro.conf import Positional
 
 from pix2pix_ilm.cli.compatibility import rename_flags
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.terminal import make_console, say
 
-if TYPE_CHECKING:
-    from pix2pix_ilm.training.config import TrainConfig
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:
-    """Train IN/IN, ILM+IN/IN and ILM+IN/ILM+IN over several seeds, and print the paper's Table 6.
+    """Train the configurations of a study over several seeds, and print the table of all.
 
     Run it again to go on after a stop. Several at once, with the same flags, share the trainings.
     """
 
+    study: Positional[Literal["table6", "recipe"]] = "table6"
+    """table6: IN/IN, ILM+IN/IN and ILM+IN/ILM+IN, as the ILM Norm paper's Table 6; recipe: the
+    parts of our recipe, each alone and each left out."""
     data: str = "facades"
     """Folder of image pairs; 'facades' is data/facades."""
     seeds: int = 3
     """Trainings of each configuration, with seeds 0, 1, ..."""
-    out: Path = Path("checkpoints/reproduction")
-    """Folder for all trainings; its report/ gets tables, plots and gallery.html."""
+    only: tuple[str, ...] = ()
+    """Configurations to train now, by the names of their runs, such as in-in; unset: all. The
+    table has all that are done."""
+    out: Path | None = None
+    """Folder for all trainings; its report/ gets tables, plots and gallery.html. Unset:
+    checkpoints/reproduction for table6, checkpoints/recipe for recipe."""
     set: tuple[str, ...] = ()
-    """Hyper-parameters of every training that differ from the paper preset's, such as
+    """Hyper-parameters of every training that differ from the study's, such as
     --set epochs=100 generator.ngf=32; 'pix2pix-ilm train paper --help' lists them all."""
 
     def __post_init__(self) -> None:
@@ -39,23 +44,37 @@ class Reproduce:
             if not equals or not name.replace("-", "_").replace(".", "_").isidentifier():
                 raise SettingError("set", "NAME=VALUE", setting)
 
+    @property
+    def folder(self) -> Path:
+        """Return the folder for all trainings."""
+        return self.out or Path("checkpoints", DEFAULT_FOLDERS[self.study])
+
+
+DEFAULT_FOLDERS = {"table6": "reproduction", "recipe": "recipe"}
+
 
 def run(prog: str, arguments: list[str]) -> None:
-    """Train and compare the ILM Norm paper's three configurations (Table 6)."""
+    """Train and compare the configurations of a study, such as the ILM Norm paper's Table 6."""
     options = tyro.cli(Reproduce, prog=prog, args=arguments)
     from pix2pix_ilm.evaluation.report import terminal_report
     from pix2pix_ilm.reproduction.reproduce import reproduce
+    from pix2pix_ilm.reproduction.studies import STUDIES, make_arms
     from pix2pix_ilm.training.interrupts import Interrupted
 
+    design = STUDIES[options.study]
+    for name in options.only:
+        if name not in design.arms:
+            raise SettingError("only", f"some of {', '.join(design.arms)}", name)
+    arms = make_arms(design, options.data, rename_flags(map(as_flag, options.set)))
     try:
-        evaluation = reproduce(study_config(options), options.out, options.seeds, say)
+        evaluation = reproduce(arms, options.folder, options.seeds, say, options.only)
     except Interrupted as stop:
         say(f"Stopped and saved at step {stop.step} of {stop.folder}. Run the same again to go on.")
         raise KeyboardInterrupt from stop
     if evaluation:
         console = make_console()
         console.print(terminal_report(evaluation, console.width))
-        say(f"Done: {options.out / 'report'}")
+        say(f"Done: {options.folder / 'report'}")
 
 
 def as_flag(setting: str) -> str:
@@ -65,12 +84,3 @@ def as_flag(setting: str) -> str:
         return f"--{setting}"
     group, dot, last = name.rpartition(".")
     return f"--{group}{dot}{'' if value.lower() == 'true' else 'no-'}{last}"
-
-
-def study_config(options: Reproduce) -> "TrainConfig":
-    """Return what all trainings share: the paper preset with the flags' data and settings."""
-    from pix2pix_ilm.training.config import PRESETS, TrainConfig
-
-    _, paper = PRESETS["paper"]
-    flags = [*rename_flags(map(as_flag, options.set)), f"--data={options.data}"]
-    return tyro.cli(TrainConfig, prog="pix2pix-ilm reproduce --set", args=flags, default=paper)

@@ -62,11 +62,17 @@ def fitted_and_evaluated(split: str) -> tuple[str, str]:
     return PAPER_SPLIT if split == "paper" else ("train", split)
 
 
-def make_scorer(sampling: Sampling, lpips_net: LpipsNet, device: Device, batch_size: int) -> Scorer:
-    """Return a scorer with the table's metrics; UserError if there is no such device."""
+def make_scorer(
+    sampling: Sampling,
+    lpips_net: LpipsNet,
+    device: Device,
+    batch_size: int,
+    extra: Sequence[Metric] = (),
+) -> Scorer:
+    """Return a scorer with the table's metrics and others; UserError if there is no such device."""
     state = PartialState(cpu=pick_device(device).type == "cpu")
     return Scorer(
-        columns=table_metrics(lpips_net),
+        columns=[*table_metrics(lpips_net), *extra],
         sampling=sampling,
         lpips_net=lpips_net,
         device=torch.device(state.device or "cpu"),
@@ -81,6 +87,7 @@ def evaluate_checkpoints(
     scorer: Scorer,
     *,
     baselines_from: str | None = None,
+    titles: Mapping[Path, str] | None = None,
 ) -> Evaluation:
     """Translate and score a split with every checkpoint.
 
@@ -94,6 +101,7 @@ def evaluate_checkpoints(
         split: a split or a slice of one.
         scorer: metrics, sampling and device.
         baselines_from: split whose photos baselines are fitted on; unset: no baselines.
+        titles: each checkpoint's configuration; unset: as their own configurations tell.
 
     Raises:
         UserError: something is no checkpoint, checkpoints do not fit one another or their images
@@ -107,7 +115,7 @@ def evaluate_checkpoints(
     refuse_small(scorer.columns, checkpoints[0], size, size)
     root = data_folder(data, size)
     results = []
-    for folder, configuration in distinct_titles(configs).items():
+    for folder, configuration in (titles or distinct_titles(configs)).items():
         scores, images = scorer.checkpoint(folder, read_split(root, split, configs[folder]))
         results.append((replace(scores, configuration=configuration), images))
     model_config = next((one for one in configs.values() if one.palette), model_config)

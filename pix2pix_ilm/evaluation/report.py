@@ -31,6 +31,7 @@ from pix2pix_ilm.evaluation.tables import (
 )
 from pix2pix_ilm.files import make_folder, write_atomically
 
+MOST_COMPARED = 10  # pairs of configurations whose differences a terminal shows
 PACKAGES = ("pix2pix-ilm", "torch", "torchvision", "lpips", "scikit-image", "scipy", "numpy")
 
 
@@ -64,7 +65,7 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
 
 
 def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
-    """Show the means and, with at least two configurations, their differences.
+    """Show the means and, of two to five configurations, their differences.
 
     Args:
         evaluation: with its summary.
@@ -77,7 +78,7 @@ def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
             mean, interval = format_number(row.diversity.mean, 3), format_interval(row.diversity, 3)
             text = f"\nLPIPS between samples of {row.configuration}: {mean}, {interval}"
             shown.append(Text(text))
-    if summary.comparisons:
+    if 0 < len(summary.comparisons) <= MOST_COMPARED * len(metrics):
         shown += [Text(), to_terminal(differences_table(summary, metrics), width)]
     return Group(*shown)
 

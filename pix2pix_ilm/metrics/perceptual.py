@@ -1,4 +1,4 @@
-"""Perceptual metrics of generated images against their targets: LPIPS, one number per image."""
+"""Perceptual metrics of generated images against their targets, one number per image."""
 
 import warnings
 from functools import cache
@@ -18,6 +18,7 @@ from pix2pix_ilm.metrics.image import Images, PerImage, check_images
 LpipsNet = Literal["alex", "vgg", "squeeze"]
 
 LPIPS_SMALLEST = 31  # pixels: AlexNet's layers leave nothing of anything smaller
+HAARPSI_SMALLEST = 16  # pixels: its largest wavelet
 LPIPS_CHUNK = 16  # images: keeps memory flat, whatever the batch
 ALEXNET_FEATURES = Path(__file__).parent / "weights" / "alexnet_features.safetensors"
 TORCHVISION_WEIGHTS = {
@@ -99,3 +100,17 @@ def download_weights(name: str) -> dict[str, Tensor]:
             f"LPIPS needs the pretrained weights {url}, which cannot be loaded ({reason}); save "
             f"that file as {file}, or use the network alex, whose weights come with this program"
         ) from None
+
+
+def haarpsi(images: Images, targets: Images) -> PerImage:
+    """Return the Haar wavelet-based perceptual similarity: 0 to 1 (equal), higher is better.
+
+    Source: Reisenhofer, Bosse, Kutyniok, Wiegand, "A Haar Wavelet-Based Perceptual Similarity Index
+    for Image Quality Assessment", Signal Processing: Image Communication 2018; computed by ``piq``.
+    No loss of this package is made of what it measures.
+    """
+    from piq import haarpsi as similarity
+
+    check_images(images, targets, HAARPSI_SMALLEST)
+    pair = (x.permute(0, 3, 1, 2).float() / 255 for x in (images, targets))
+    return similarity(*pair, reduction="none")

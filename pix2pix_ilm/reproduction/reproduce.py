@@ -1,10 +1,12 @@
 """The whole study: train what is missing, evaluate all, write the report."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pix2pix_ilm import metrics
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
@@ -18,73 +20,90 @@ from pix2pix_ilm.evaluation.evaluate import (
 )
 from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
-from pix2pix_ilm.evaluation.scores import Sampling, norm_title
-from pix2pix_ilm.files import write_json
+from pix2pix_ilm.evaluation.scores import Metric, Sampling
+from pix2pix_ilm.files import make_folder, write_json
 from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
-from pix2pix_ilm.reproduction.study import (
-    CONFIGURATIONS,
-    REPORT,
-    Say,
-    Study,
-    open_study,
-    train_all,
-)
-from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.reproduction.studies import Arm
+from pix2pix_ilm.reproduction.study import Say, check_settings, progress, train_all
+from pix2pix_ilm.reproduction.summary import write_summary
 from pix2pix_ilm.training.logging import read_losses
 from pix2pix_ilm.training.run_folder import METRICS
 
 BATCH_SIZE = 8  # images at once while evaluating
+HAARPSI = Metric(
+    name="haarpsi",
+    title="HaarPSI",
+    higher_is_better=True,
+    digits=3,
+    measure=metrics.haarpsi,
+    smallest=metrics.HAARPSI_SMALLEST,
+)
+"""A metric that no loss has seen."""
+REPORT = "report"
 
 
-def reproduce(config: TrainConfig, folder: Path, seeds: int, say: Say) -> Evaluation | None:
-    """Train, evaluate and compare the paper's three configurations; goes on with what is there.
+def reproduce(
+    arms: Sequence[Arm], folder: Path, seeds: int, say: Say, only: Collection[str] = ()
+) -> Evaluation | None:
+    """Train, evaluate and compare configurations; goes on with what is there.
 
     Args:
-        config: what all trainings share; norms, seed and names are the study's.
+        arms: the configurations, on the same data.
         folder: for everything; ``report/`` inside it gets tables, plots and gallery.
         seeds: trainings of each configuration, with seeds 0, 1, ...
         say: prints a line.
+        only: names of the configurations to train; empty: all. The report has all that are done.
 
     Returns:
         The evaluation; None while other processes still train.
 
     Raises:
-        UserError: bad data or settings, or another study in this folder.
+        UserError: bad data or settings, or trainings in this folder that have others.
         Interrupted: after a signal; what was done is saved.
     """
-    root = data_folder(config.data, config.image_size)
-    split = config.val_split or validation_split(root)
+    shared = arms[0].config
+    root = data_folder(shared.data, shared.image_size)
+    split = shared.val_split or validation_split(root)
     find_pairs(root, split)  # refuse a split that is not there before training for hours
-    study = open_study(config, folder)
-    trainings = study.trainings(folder, seeds)
+    chosen = [arm for arm in arms if not only or arm.name in only]
+    trainings = [arm.training(folder, seed) for seed in range(seeds) for arm in chosen]
+    check_settings([arm.training(folder, seed) for seed in range(seeds) for arm in arms])
+    make_folder(folder)
     if not train_all(trainings, say):
         say("Other processes still train; run the same command again for the report")
         return None
-    say(f"Evaluating {len(trainings)} models on {split}")
-    folders = [training.checkpoints / training.run_name for training in trainings]
-    scorer = make_scorer(Sampling(), "alex", config.device, BATCH_SIZE)
+    finished = {
+        folder / training.run_name: arm
+        for arm in arms
+        for training in (arm.training(folder, seed) for seed in range(seeds))
+        if progress(training).finished
+    }
+    say(f"Evaluating {len(finished)} models on {split}")
+    scorer = make_scorer(Sampling(), "alex", shared.device, BATCH_SIZE, extra=[HAARPSI])
     evaluation = evaluate_checkpoints(
-        folders, config.data, split, scorer, baselines_from=config.train_split
+        list(finished),
+        shared.data,
+        split,
+        scorer,
+        baselines_from=shared.train_split,
+        titles={run: arm.title for run, arm in finished.items()},
     )
     record_metrics(evaluation)
-    report(evaluation, study, folder, seeds)
+    report(evaluation, finished, shared.data, folder / REPORT)
     return evaluation
 
 
-def report(evaluation: Evaluation, study: Study, folder: Path, seeds: int) -> None:
+def report(evaluation: Evaluation, runs: dict[Path, Arm], data: str, out: Path) -> None:
     """Write tables, gallery and distributions; losses; what the ILM layers do."""
-    out = folder / REPORT
     write_report(evaluation, out)
-    folders = {
-        " / ".join(map(norm_title, norms)): [
-            folder / study.training(folder, *norms, seed).run_name for seed in range(seeds)
-        ]
-        for norms in CONFIGURATIONS
-    }
-    logged = {name: [losses_of(run) for run in runs] for name, runs in folders.items()}
+    write_summary(evaluation, runs, out)
+    by_arm = {arm.name: [run for run, of in runs.items() if of is arm] for arm in runs.values()}
+    titles = {arm.name: arm.title for arm in runs.values()}
+    logged = {titles[name]: [losses_of(run) for run in of] for name, of in by_arm.items()}
     plots.write_figure(plots.losses(logged), out / "plots" / "losses.png")
-    write_norm_statistics(folders, str(evaluation.protocol["split"]), study.config.data, out)
+    first_runs = {name: of[0] for name, of in by_arm.items()}
+    write_norm_statistics(first_runs, titles, str(evaluation.protocol["split"]), data, out)
 
 
 def losses_of(folder: Path) -> plots.Losses:
@@ -104,17 +123,19 @@ class NormStatistics:
     """Configuration, such as ILM+IN / IN -> the layers of its first seed's generator."""
 
 
-def write_norm_statistics(folders: dict[str, list[Path]], split: str, data: str, out: Path) -> None:
+def write_norm_statistics(
+    runs: dict[str, Path], titles: dict[str, str], split: str, data: str, out: Path
+) -> None:
     """Write statistics of ILM layers, and a plot for each configuration that has some."""
     found: dict[str, list[LayerStatistics]] = {}
-    for name, (first, *_) in folders.items():
-        generator, config = load_generator(first)
+    for name, run in runs.items():
+        generator, config = load_generator(run)
         pairs = read_split(data_folder(data, config.image_size), split, config)
         with flushed_denormals():
             label_maps = (encode_label_maps(of, pairs.palette) for of in pairs.label_map.split(1))
-            found[name] = layer_statistics(generator, label_maps)
-        if found[name]:
-            file = f"norm-statistics-{config.generator.norm}-{config.discriminator_norm}.png"
-            title = f"ILM layers of the generator, {name}, {len(pairs)} images"
-            plots.write_figure(plots.rescaling(found[name], title), out / "plots" / file)
+            layers = found[titles[name]] = layer_statistics(generator, label_maps)
+        if layers:
+            title = f"ILM layers of the generator, {titles[name]}, {len(pairs)} images"
+            figure = plots.rescaling(layers, title)
+            plots.write_figure(figure, out / "plots" / f"norm-statistics-{name}.png")
     write_json(out / "norm-statistics.json", NormStatistics(configurations=found))

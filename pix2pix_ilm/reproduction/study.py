@@ -1,4 +1,4 @@
-"""Which trainings a study is made of, which are done, and how to get to the end of it.
+"""How far the trainings of a study are, and how to get to their end.
 
 Every training is a run's folder like any other inside the study's. What is done is read from these
 folders each time, so a study goes on wherever it was stopped, and several processes that are given
@@ -13,74 +13,30 @@ from datetime import timedelta
 from pathlib import Path
 from textwrap import shorten
 
-from pix2pix_ilm import checkpoints, files
+from pix2pix_ilm import checkpoints
 from pix2pix_ilm.errors import LockedError, UserError
-from pix2pix_ilm.files import make_folder
-from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.logging import read_losses
 
-CONFIGURATIONS: tuple[tuple[NormName, NormName], ...] = (
-    ("in", "in"),
-    ("ilm-in", "in"),
-    ("ilm-in", "ilm-in"),
-)
-"""Norms of (generator, discriminator): the columns of the paper's Table 6."""
-STUDY, REPORT = "study.json", "report"
-VARIED = ("name", "checkpoints", "seed")
 SHOWN = 80  # characters of a setting that a message repeats
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """What ``study.json`` says: what all trainings of the study share."""
-
-    config: TrainConfig
-
-    def trainings(self, folder: Path, seeds: int) -> list[TrainConfig]:
-        """Return every configuration with the first seed, then with the next one, and so on."""
-        return [
-            self.training(folder, generator, discriminator, seed)
-            for seed in range(seeds)
-            for generator, discriminator in CONFIGURATIONS
-        ]
-
-    def training(
-        self, folder: Path, generator: NormName, discriminator: NormName, seed: int
-    ) -> TrainConfig:
-        """Return the settings of one of the study's trainings."""
-        shared = self.config
-        return replace(
-            shared,
-            name=f"{generator}-{discriminator}-seed{seed}",
-            checkpoints=folder,
-            seed=seed,
-            generator=replace(shared.generator, norm=generator),
-            discriminator=replace(shared.discriminator, norm=discriminator),
-        )
-
-
-def open_study(config: TrainConfig, folder: Path) -> Study:
-    """Begin a study, or go on with the one that the folder holds.
-
-    Raises:
-        UserError: the folder holds a study with other settings, or cannot be written.
-    """
-    study = Study(config=replace(config, name=None, checkpoints=folder, seed=0))
-    if (folder / STUDY).exists():
-        started = files.read_json(folder / STUDY, Study)
-        if started != study:
-            changed = ", ".join(differences(asdict(started.config), asdict(study.config)))
+def check_settings(trainings: Sequence[TrainConfig]) -> None:
+    """Refuse to go on with trainings that were begun with other settings; UserError with them."""
+    for config in trainings:
+        folder = config.checkpoints / config.run_name
+        if not (folder / run_folder.RUN).exists():
+            continue
+        begun = run_folder.open_run(folder).config
+        begun = replace(begun, name=config.name, checkpoints=config.checkpoints, data=config.data)
+        if begun != config:
+            changed = ", ".join(differences(asdict(begun), asdict(config)))
             raise UserError(
-                f"{folder}: holds a study with other settings ({changed}); go on with those, or "
-                "choose another folder"
+                f"{folder}: was begun with other settings ({changed}); go on with those, or choose "
+                "another folder"
             )
-    else:
-        make_folder(folder)
-        files.write_json(folder / STUDY, study)
-    return study
 
 
 def differences(before: dict, now: dict, prefix: str = "") -> Iterator[str]:
@@ -171,6 +127,6 @@ def train_or_resume(config: TrainConfig) -> None:
     """Train, or go on where the folder has a run."""
     folder = config.checkpoints / config.run_name
     if (folder / run_folder.RUN).exists():
-        loop.resume(folder)
+        loop.resume(folder, data=config.data)
     else:
         loop.train(config)

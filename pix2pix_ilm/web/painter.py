@@ -86,7 +86,7 @@ def palette_entries() -> list[dict[str, str]]:
 
 def draw_facade(seed: int | None = None) -> UInt8[np.ndarray, "256 256 3"]:
     """Draw the label map of a facade; without a seed, of a new one every time."""
-    return draw_labels(lay_out(np.random.default_rng(seed)), CANVAS_SIZE)
+    return draw_labels(lay_out(np.random.default_rng(seed)).elements, CANVAS_SIZE)
 
 
 def encode_drawing(label_map: UInt8[np.ndarray, "h w 3"]) -> str:

@@ -4,6 +4,7 @@ A seed lays out a scene once; the scene is drawn twice. The label map fills each
 with the color of its class, the photo paints it.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pix2pix_ilm.data.palette import PALETTE
-from pix2pix_ilm.data.synthetic.layout import Scene, lay_out
+from pix2pix_ilm.data.synthetic.layout import Element, lay_out
 from pix2pix_ilm.data.synthetic.render import Picture, draw_photo
 from pix2pix_ilm.errors import ArgumentError
 from pix2pix_ilm.files import filling_folder, write_atomically
@@ -35,7 +36,7 @@ def draw_pair(seed: int, size: int = 256) -> tuple[Picture, Picture]:
     check_size(size)
     rng = np.random.default_rng(seed)
     scene = lay_out(rng)
-    return draw_labels(scene, size), draw_photo(scene, size, rng)
+    return draw_labels(scene.elements, size), draw_photo(scene, size, rng)
 
 
 def synthesize(out: Path, count: int, size: int = 256, seed: int = 0) -> None:
@@ -79,9 +80,9 @@ def write_pair(path: Path, seed: int, size: int) -> None:
     write_atomically(path, partial(pair.save, format="PNG", compress_level=3))
 
 
-def draw_labels(scene: Scene, size: int) -> Picture:
-    """Draw the label map of a scene: (size, size, 3) uint8 in colors of the palette."""
-    label_maps = np.empty((size, size, 3), np.uint8)
-    for element in scene.elements:
-        label_maps[element.box.pixels(size)] = PALETTE[element.kind]
-    return label_maps
+def draw_labels(elements: Iterable[Element], size: int) -> Picture:
+    """Draw a label map, (size, size, 3) uint8 in colors of the palette; later elements on top."""
+    label_map = np.empty((size, size, 3), np.uint8)
+    for element in elements:
+        label_map[element.box.pixels(size)] = PALETTE[element.kind]
+    return label_map

@@ -1,0 +1,120 @@
+"""The studies by name: which configurations are compared, and what all their trainings share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from pix2pix_ilm.training.config import PRESETS, TrainConfig
+
+ILM = "--generator.norm ilm-in --discriminator.norm ilm-in"
+NEUTRAL = "--generator.norm-options.neutral-start --discriminator.norm-options.neutral-start"
+PARTS = {
+    "ema": "--ema 0.999",
+    "classes": "--label-classes facades",
+    "augment": "--augment-discriminator translation cutout",
+    "feature-matching": "--feature-matching 10",
+    "perceptual": "--perceptual 10",
+}
+"""The parts of the recipe that go with every norm, as flags."""
+ALL = " ".join(PARTS.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What a study compares, as flags of ``pix2pix-ilm train``."""
+
+    preset: str
+    shared: str
+    """Flags of all trainings, after the preset."""
+    arms: Mapping[str, tuple[str, str]]
+    """Name of a configuration, in its runs' folders -> its title in tables, and its own flags."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A configuration that is trained with several seeds."""
+
+    name: str
+    title: str
+    flags: str
+    """Its own, of ``pix2pix-ilm train``."""
+    config: TrainConfig
+    """Its settings; name, folder and seed are each training's."""
+
+    def training(self, folder: Path, seed: int) -> TrainConfig:
+        """Return the settings of one of its trainings, whose folder lies in the study's."""
+        return replace(self.config, name=f"{self.name}-seed{seed}", checkpoints=folder, seed=seed)
+
+
+def without(part: str) -> str:
+    """Return the flags of all parts but one."""
+    return " ".join(flags for name, flags in PARTS.items() if name != part)
+
+
+STUDIES = {
+    "table6": Design(
+        preset="paper",
+        shared="",
+        arms={
+            "in-in": ("IN / IN", "--generator.norm in --discriminator.norm in"),
+            "ilm-in-in": ("ILM+IN / IN", "--generator.norm ilm-in --discriminator.norm in"),
+            "ilm-in-ilm-in": ("ILM+IN / ILM+IN", ILM),
+        },
+    ),
+    "recipe": Design(
+        preset="facades",
+        shared="--val-split val --image-size 128 --generator.ngf 32 --discriminator.ndf 32 "
+        "--epochs 20",
+        arms={
+            "in": ("IN", ""),
+            "ilm": ("ILM+IN", ILM),
+            "ilm-neutral": ("ILM+IN, neutral start", f"{ILM} {NEUTRAL}"),
+            **{f"in-{name}": (f"IN, {name}", flags) for name, flags in PARTS.items()},
+            "in-resize": ("IN, resize", "--generator.upsample resize"),
+            "all-in": ("IN, all", ALL),
+            "all-ilm": ("ILM+IN, all", f"{ILM} {NEUTRAL} {ALL}"),
+            **{
+                f"all-ilm-no-{name}": (
+                    f"ILM+IN, all but {name}",
+                    f"{ILM} {NEUTRAL} {without(name)}",
+                )
+                for name in PARTS
+            },
+            "all-ilm-no-neutral": ("ILM+IN, all but neutral start", f"{ILM} {ALL}"),
+            "all-ilm-resize": (
+                "ILM+IN, all and resize",
+                f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize",
+            ),
+            "all-ilm-color": (
+                "ILM+IN, all and color in augment",
+                f"{ILM} {NEUTRAL} {without('augment')} "
+                "--augment-discriminator color translation cutout",
+            ),
+        },
+    ),
+}
+"""Name -> design. table6: the ILM Norm paper's; recipe: what each part of our recipe does."""
+
+
+def make_arms(design: Design, data: str, flags: Sequence[str]) -> list[Arm]:
+    """Return a study's configurations.
+
+    Args:
+        design: the study.
+        data: folder of image pairs, or "facades" or "synthetic".
+        flags: of ``pix2pix-ilm train``, for all trainings; the configurations' own go before them.
+    """
+    _, preset = PRESETS[design.preset]
+    shared = configure(preset, [*design.shared.split(), *flags, f"--data={data}"])
+    return [
+        Arm(name=name, title=title, flags=own, config=configure(shared, own.split()))
+        for name, (title, own) in design.arms.items()
+    ]
+
+
+def configure(default: TrainConfig, flags: Sequence[str]) -> TrainConfig:
+    """Return settings that flags of ``pix2pix-ilm train`` change; bad ones end the program."""
+    prog = "pix2pix-ilm reproduce --set"
+    return tyro.cli(TrainConfig, prog=prog, args=list(flags), default=default)
