@@ -14,6 +14,7 @@ from pix2pix_ilm.metrics.image import Images
 from pix2pix_ilm.metrics.perceptual import LPIPS_CHUNK, lpips_network
 
 Features = Float64[Tensor, "n d"]
+OtherFeatures = Float64[Tensor, "m d"]
 
 
 @torch.inference_mode()
@@ -32,7 +33,7 @@ def pooled_features(images: Images) -> Features:
     return torch.cat(pooled).cpu().double()
 
 
-def frechet_distance(features: Features, reference: Features) -> float:
+def frechet_distance(features: Features, reference: OtherFeatures) -> float:
     """Return the squared Frechet distance of Gaussians fitted to two sets: 0 or more, lower better.
 
     Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
@@ -51,7 +52,7 @@ def frechet_distance(features: Features, reference: Features) -> float:
     return ((means[0] - means[1]).square().sum() + spread - 2 * common).item()
 
 
-def kernel_distance(features: Features, reference: Features) -> float:
+def kernel_distance(features: Features, reference: OtherFeatures) -> float:
     """Return the squared maximum mean discrepancy; lower is better.
 
     It is unbiased, and so can be below 0.

@@ -105,7 +105,7 @@ class TrainConfig:
     precision: Precision = "fp32"
     """fp32; tf32: fp32 whose products round more on a GPU; bf16: convolutions in bfloat16 (weights
     and statistics stay fp32)."""
-    # accelerate_step: its name in the run.json and study.json of version 0.1
+    # accelerate_step: its name in the run.json of version 0.1
     step_mode: Annotated[
         StepMode, Field(validation_alias=AliasChoices("step_mode", "accelerate_step"))
     ] = "auto"

@@ -11,6 +11,9 @@ from pix2pix_ilm.training import run_folder
         (["--set", "image-size=100"], "--image-size: expected one of 32"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--data", "nowhere"], "nowhere: no such folder"),
+        (["--only", "nothing"], "--only: expected some of in-in, ilm-in-in, ilm-in-ilm-in, found"),
+        (["recipe", "--only", "in-in"], "--only: expected some of in, ilm, "),
+        (["nonsense"], "Invalid choice"),
     ],
 )
 def test_bad_flags_are_refused_in_words(run, flags, message, tmp_path, capsys):

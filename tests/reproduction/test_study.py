@@ -2,22 +2,20 @@ import json
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 from training.steps import before_step
 
+from pix2pix_ilm import files
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.reproduction import study
 from pix2pix_ilm.reproduction.reproduce import reproduce
-from pix2pix_ilm.reproduction.study import (
-    CONFIGURATIONS,
-    Progress,
-    open_study,
-    progress,
-    time_left,
-)
+from pix2pix_ilm.reproduction.studies import Arm
+from pix2pix_ilm.reproduction.study import Progress, check_settings, progress, time_left
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
@@ -42,6 +40,28 @@ def config(drawn_pairs):
 
 
 @pytest.fixture
+def arms(config):
+    return arms_of(config)
+
+
+def arms_of(config):
+    norms = {"IN / IN": ("in", "in"), "ILM+IN / IN": ("ilm-in", "in"), "both": ("ilm-in", "ilm-in")}
+    return [
+        Arm(
+            name="-".join(pair),
+            title=title,
+            flags="--generator.norm {} --discriminator.norm {}".format(*pair),
+            config=replace(
+                config,
+                generator=replace(config.generator, norm=pair[0]),
+                discriminator=replace(config.discriminator, norm=pair[1]),
+            ),
+        )
+        for title, pair in norms.items()
+    ]
+
+
+@pytest.fixture
 def folder(tmp_path):
     return tmp_path / "study"
 
@@ -56,11 +76,11 @@ def weights(folder):
     return {path.parent.name: path.read_bytes() for path in folder.glob("*/model.safetensors")}
 
 
-def test_a_study_trains_evaluates_and_reports(config, folder):
+def test_a_study_trains_evaluates_and_reports(arms, folder):
     said = []
-    evaluation = reproduce(config, folder, 2, said.append)
+    evaluation = reproduce(arms, folder, 2, said.append)
     rows = {row.configuration: row for row in evaluation.summary.rows}
-    assert list(rows)[:3] == ["IN / IN", "ILM+IN / IN", "ILM+IN / ILM+IN"]
+    assert list(rows)[:3] == ["IN / IN", "ILM+IN / IN", "both"]
     assert all(len(row.models) == 2 and row.seeds for row in list(rows.values())[:3])
     assert {"constant color", "per-class color"} <= set(rows)
     assert len([line for line in said if line.startswith("[")]) == 6
@@ -78,23 +98,36 @@ def test_a_study_trains_evaluates_and_reports(config, folder):
     assert len(used["ILM+IN / IN"]) == 7  # five levels: 3 on the way down, 4 on the way up
     assert (folder / "in-in-seed0" / "metrics.json").exists()
 
+    summary = json.loads((report / "summary.json").read_text())
+    assert [(run["configuration"], run["seed"]) for run in summary["runs"]] == [
+        (title, seed) for title in ("IN / IN", "ILM+IN / IN", "both") for seed in (0, 1)
+    ]
+    table = (report / "summary.md").read_text().splitlines()
+    assert [line.split(" | ")[:2] for line in table[2:]] == [
+        ["| real photos", ""], ["| IN / IN", "2"], ["| ILM+IN / IN", "2"], ["| both", "2"]
+    ]  # fmt: skip
+    for run, scores in zip(summary["runs"], evaluation.scores, strict=False):
+        assert run["metrics"]["haarpsi"] == pytest.approx(np.mean(scores.values["haarpsi"]))
+    with Image.open(report / "painted.jpg") as picture:
+        assert picture.size == (150 + 12 * 32, 4 * 32)
+
 
 @pytest.mark.usefixtures("without_report")
-def test_what_is_done_is_not_done_again(config, folder, monkeypatch):
-    reproduce(config, folder, 1, lambda _: None)
+def test_what_is_done_is_not_done_again(arms, folder, monkeypatch):
+    reproduce(arms, folder, 1, lambda _: None)
     before = weights(folder)
     monkeypatch.setattr(study, "train_or_resume", pytest.fail)
     said = []
-    reproduce(config, folder, 1, said.append)
+    reproduce(arms, folder, 1, said.append)
     assert weights(folder) == before
     assert said == ["Evaluating 3 models on val"]
 
 
 @pytest.mark.usefixtures("without_report")
-def test_more_seeds_can_be_added(config, folder):
-    reproduce(config, folder, 1, lambda _: None)
+def test_more_seeds_can_be_added(arms, folder):
+    reproduce(arms, folder, 1, lambda _: None)
     said = []
-    evaluation = reproduce(config, folder, 2, said.append)
+    evaluation = reproduce(arms, folder, 2, said.append)
     assert [line.split(" (")[0] for line in said[:3]] == [
         "[4/6] in-in-seed1",
         "[5/6] ilm-in-in-seed1",
@@ -104,8 +137,8 @@ def test_more_seeds_can_be_added(config, folder):
 
 
 @pytest.mark.usefixtures("without_report")
-def test_a_stopped_study_ends_with_the_same_weights(config, folder, tmp_path, monkeypatch):
-    reproduce(config, tmp_path / "whole", 1, lambda _: None)
+def test_a_stopped_study_ends_with_the_same_weights(arms, folder, tmp_path, monkeypatch):
+    reproduce(arms, tmp_path / "whole", 1, lambda _: None)
 
     trainings = iter(range(100))
 
@@ -116,66 +149,71 @@ def test_a_stopped_study_ends_with_the_same_weights(config, folder, tmp_path, mo
     with monkeypatch.context() as patch:
         before_step(patch, 1, stop_the_second)
         with pytest.raises(Interrupted):
-            reproduce(config, folder, 1, lambda _: None)
-    assert progress(training(config, folder, 0)).finished
-    assert progress(training(config, folder, 1)) == Progress(
-        done=2, total=8, seconds_per_step=progress(training(config, folder, 1)).seconds_per_step
-    )
-    reproduce(config, folder, 1, lambda _: None)
+            reproduce(arms, folder, 1, lambda _: None)
+    assert progress(arms[0].training(folder, 0)).finished
+    stopped = progress(arms[1].training(folder, 0))
+    assert stopped == Progress(done=2, total=8, seconds_per_step=stopped.seconds_per_step)
+    reproduce(arms, folder, 1, lambda _: None)
     assert weights(folder) == weights(tmp_path / "whole")
 
 
-def training(config, folder, number):
-    return open_study(config, folder).trainings(folder, 1)[number]
-
-
-def test_a_training_that_another_process_holds_is_left_to_it(config, folder):
+def test_a_training_that_another_process_holds_is_left_to_it(arms, folder):
     (folder / "in-in-seed0").mkdir(parents=True)
     said = []
     with run_folder.lock_run(folder / "in-in-seed0"):  # no more than that is there as it starts
-        assert reproduce(config, folder, 1, said.append) is None
+        assert reproduce(arms, folder, 1, said.append) is None
     assert said[1] == "[1/3] in-in-seed0: another process is at it"
     assert said[-1].startswith("Other processes still train")
     assert set(weights(folder)) == {"ilm-in-in-seed0", "ilm-in-ilm-in-seed0"}
 
 
-def test_label_classes_are_told_from_none_in_both_orders(config, tmp_path):
-    classes = replace(config, label_classes=FACADES_PALETTE)
-    for name, (first, then) in {"a": (config, classes), "b": (classes, config)}.items():
-        open_study(first, tmp_path / name)
-        open_study(first, tmp_path / name)
-        with pytest.raises(
-            UserError, match=r"settings \(label_classes .* instead of .*\)"
-        ) as error:
-            open_study(then, tmp_path / name)
-        assert len(str(error.value)) < 400
+@pytest.mark.usefixtures("without_report")
+def test_some_configurations_can_be_trained_before_the_others(arms, folder):
+    said = []
+    evaluation = reproduce(arms, folder, 1, said.append, ["ilm-in-in"])
+    assert list(weights(folder)) == ["ilm-in-in-seed0"]
+    assert said[-1] == "Evaluating 1 models on val"
+    evaluation = reproduce(arms, folder, 1, said.append, ["in-in"])
+    models = [row.configuration for row in evaluation.summary.rows if not row.baseline]
+    assert models == ["IN / IN", "ILM+IN / IN"]  # all that are done, in the study's order
 
 
-def test_another_study_in_the_folder_is_not_mixed_with(config, folder):
-    open_study(config, folder)
-    open_study(replace(config, seed=7), folder)  # seeds are the study's own
-    other = replace(config, epochs=3, generator=replace(config.generator, ngf=8))
-    with pytest.raises(
-        UserError, match=r"other settings \(generator.ngf 4 instead of 8, epochs 2 instead of 3\)"
-    ):
-        open_study(other, folder)
+@pytest.mark.parametrize("classes", [None, FACADES_PALETTE])
+def test_trainings_that_were_begun_with_other_settings_are_not_mixed_with(config, folder, classes):
+    begun = replace(config, label_classes=classes)
+    training = arms_of(begun)[0].training(folder, 0)
+    start(training)
+    check_settings([training, *(arm.training(folder, 0) for arm in arms_of(config)[1:])])
+    check_settings([replace(training, data="elsewhere")])  # the digest tells what they are
+    other = replace(
+        begun,
+        epochs=3,
+        generator=replace(config.generator, ngf=8),
+        label_classes=FACADES_PALETTE if classes is None else None,
+    )
+    with pytest.raises(UserError) as error:
+        check_settings([arms_of(other)[0].training(folder, 0)])
+    message = str(error.value)
+    assert f"{folder / 'in-in-seed0'}: was begun with other settings (" in message
+    assert "generator.ngf 4 instead of 8" in message
+    assert "epochs 2 instead of 3" in message
+    assert "label_classes " in message
+    assert len(message) < 500
+
+
+def start(training):
+    folder = training.checkpoints / training.name
+    folder.mkdir(parents=True)
+    record = run_folder.RunRecord(
+        config=training, data_digest="", train=[], val=[], versions={}, processes=1
+    )
+    files.write_json(folder / run_folder.RUN, record)
 
 
 def test_a_missing_split_is_refused_before_anything_is_trained(config, folder):
     with pytest.raises(UserError, match="no split 'holdout'"):
-        reproduce(replace(config, val_split="holdout"), folder, 1, pytest.fail)
+        reproduce(arms_of(replace(config, val_split="holdout")), folder, 1, pytest.fail)
     assert not folder.exists()
-
-
-def test_the_configurations_are_those_of_table_6():
-    trainings = training_names(2)
-    assert trainings[:3] == ["in-in-seed0", "ilm-in-in-seed0", "ilm-in-ilm-in-seed0"]
-    assert len(trainings) == 2 * len(CONFIGURATIONS)
-
-
-def training_names(seeds):
-    shared = study.Study(config=TrainConfig())
-    return [one.run_name for one in shared.trainings(TrainConfig().checkpoints, seeds)]
 
 
 def test_the_time_left_counts_what_was_not_begun_like_the_others():
