@@ -1,9 +1,6 @@
 """Distributions of the metrics over images, and their course over training steps, as pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -14,31 +11,18 @@ from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Metric, Scores
 from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval, seed_mean
 from pix2pix_ilm.evaluation.tables import format_number
-from pix2pix_ilm.files import write_atomically
+from pix2pix_ilm.figures import COLORS, FAINT, INK, new_figure, own_style
 from pix2pix_ilm.models.norm_statistics import LayerStatistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
-"""Okabe and Ito's palette, told apart also by the color-blind; it repeats after seven."""
-INK, FAINT = "#222222", "#d9d9d9"
-WIDTH, DPI = 8.0, 150  # inches, pixels per inch
 ROW_HEIGHT = 0.95  # inches per configuration
 NAME_WIDTH = 24  # characters before a configuration's name wraps
 UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
 UNITS["l1"] = UNITS["rmse"]
 
-LOSS_TITLES = {
-    "discriminator": "discriminator's loss",
-    "adversarial": "generator's adversarial loss",
-    "l1": "L1 (training pairs, images in [-1, 1])",
-}
-CURVE_POINTS = 60  # along a curve of losses: what is logged between two is averaged
-
-Losses = Mapping[str, Float64[np.ndarray, " n"]]
-"""Steps, and each loss at them, by name."""
 Course = Mapping[int, Sequence[Scores]]
 """Step -> models, that differ by their seed."""
 
@@ -52,14 +36,6 @@ def figures(evaluation: Evaluation) -> dict[str, "Figure"]:
         if courses:
             drawn[f"{metric.name}-by-step"] = course(courses, metric)
     return drawn
-
-
-def write_figure(figure: "Figure", path: Path) -> None:
-    """Write a PNG, the same bytes for the same figure; errors as in ``write_atomically``."""
-    with own_style():
-        write_atomically(
-            path, partial(figure.savefig, format="png", dpi=DPI, metadata={"Software": None})
-        )
 
 
 def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
@@ -155,41 +131,6 @@ def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
     return figure
 
 
-def losses(trainings: Mapping[str, Sequence[Losses]]) -> "Figure":
-    """Draw one panel per loss; faint lines are single seeds.
-
-    Args:
-        trainings: configuration, such as IN / IN -> each seed's steps and losses, (n,) each.
-    """
-    with own_style():
-        figure, panels = new_figure(9.0, rows=len(LOSS_TITLES))
-        for i, (name, seeds) in enumerate(trainings.items()):
-            color = COLORS[i % len(COLORS)]
-            for axes, loss in zip(panels, LOSS_TITLES, strict=True):
-                curves = [smoothed(seed["step"], seed[loss]) for seed in seeds]
-                for steps, values in curves:
-                    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
-                length = min(len(steps) for steps, _ in curves)
-                mean = np.mean([values[:length] for _, values in curves], axis=0)
-                axes.plot(curves[0][0][:length], mean, color=color, linewidth=2, label=name)
-        for axes, title in zip(panels, LOSS_TITLES.values(), strict=True):
-            axes.set_title(title, loc="left", fontsize=11, color=INK)
-            axes.grid(color=FAINT, linewidth=0.6)
-        panels[0].legend(frameon=False)
-        panels[-1].set_xlabel("training step")
-        panels[-1].xaxis.set_major_formatter("{x:,.0f}")
-    return figure
-
-
-def smoothed(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average consecutive values to at most ``CURVE_POINTS``, with the steps in their middle."""
-    parts = min(CURVE_POINTS, len(steps))
-    middles, means = (
-        np.array([part.mean() for part in np.array_split(line, parts)]) for line in (steps, values)
-    )
-    return middles, means
-
-
 def rescaling(layers: Sequence[LayerStatistics], title: str) -> "Figure":
     """Draw how omega and beta of ILM layers vary: a panel each, a pair of bars per layer."""
     bars = {
@@ -210,27 +151,6 @@ def rescaling(layers: Sequence[LayerStatistics], title: str) -> "Figure":
             axes.set_xticks(range(len(layers)), names, rotation=45, ha="right")
             axes.legend(frameon=False, reverse=True)
     return figure
-
-
-def new_figure(height: float, rows: int = 1) -> tuple["Figure", list["Axes"]]:
-    """Make a figure of so many inches and panels that no window system has to know of."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((WIDTH, height), layout="constrained")
-    return figure, list(figure.subplots(rows, sharex=True, squeeze=False).flat)
-
-
-@contextmanager
-def own_style() -> Iterator[None]:
-    """Set Matplotlib's defaults and ours, whatever the user's own settings are."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rc("font", size=10)
-        matplotlib.rc("axes", axisbelow=True)
-        matplotlib.rc("axes.spines", top=False, right=False)
-        yield
 
 
 def titles(axes: "Axes", title: str, explained: str) -> None:

@@ -29,6 +29,7 @@ from pix2pix_ilm.evaluation.tables import (
     to_markdown,
     to_terminal,
 )
+from pix2pix_ilm.figures import write_figure
 from pix2pix_ilm.files import make_folder, write_atomically
 
 MOST_COMPARED = 10  # pairs of configurations whose differences a terminal shows
@@ -61,7 +62,7 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
         encoded = text.encode("utf-8", "backslashreplace")  # file names may be no UTF-8
         write_atomically(out / name, lambda file, encoded=encoded: file.write(encoded))
     for name, figure in plots.figures(evaluation).items():
-        plots.write_figure(figure, out / "plots" / f"{name}.png")
+        write_figure(figure, out / "plots" / f"{name}.png")
 
 
 def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:

@@ -4,31 +4,29 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pix2pix_ilm import metrics
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import find_pairs, validation_split
-from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import (
     Evaluation,
     evaluate_checkpoints,
     make_scorer,
     read_split,
 )
+from pix2pix_ilm.evaluation.plots import rescaling
 from pix2pix_ilm.evaluation.record import record_metrics
 from pix2pix_ilm.evaluation.report import write_report
 from pix2pix_ilm.evaluation.scores import Metric, Sampling
+from pix2pix_ilm.figures import write_figure
 from pix2pix_ilm.files import make_folder, write_json
 from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
 from pix2pix_ilm.reproduction.studies import Arm
 from pix2pix_ilm.reproduction.study import Say, check_settings, progress, train_all
 from pix2pix_ilm.reproduction.summary import write_summary
-from pix2pix_ilm.training.logging import read_losses
-from pix2pix_ilm.training.run_folder import METRICS
+from pix2pix_ilm.training.curves import draw_curves, read_curves
 
 BATCH_SIZE = 8  # images at once while evaluating
 HAARPSI = Metric(
@@ -100,19 +98,10 @@ def report(evaluation: Evaluation, runs: dict[Path, Arm], data: str, out: Path) 
     write_summary(evaluation, runs, out)
     by_arm = {arm.name: [run for run, of in runs.items() if of is arm] for arm in runs.values()}
     titles = {arm.name: arm.title for arm in runs.values()}
-    logged = {titles[name]: [losses_of(run) for run in of] for name, of in by_arm.items()}
-    plots.write_figure(plots.losses(logged), out / "plots" / "losses.png")
+    curves = {titles[name]: [read_curves(run) for run in of] for name, of in by_arm.items()}
+    write_figure(draw_curves(curves), out / "plots" / "losses.png")
     first_runs = {name: of[0] for name, of in by_arm.items()}
     write_norm_statistics(first_runs, titles, str(evaluation.protocol["split"]), data, out)
-
-
-def losses_of(folder: Path) -> plots.Losses:
-    """Return the steps and losses, (n,) each, that a run logged."""
-    rows = [row for _, row in read_losses(folder / METRICS)]
-    return {
-        name: np.array([getattr(row, name) for row in rows], np.float64)
-        for name in ("step", *plots.LOSS_TITLES)
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +125,6 @@ def write_norm_statistics(
             layers = found[titles[name]] = layer_statistics(generator, label_maps)
         if layers:
             title = f"ILM layers of the generator, {titles[name]}, {len(pairs)} images"
-            figure = plots.rescaling(layers, title)
-            plots.write_figure(figure, out / "plots" / f"norm-statistics-{name}.png")
+            figure = rescaling(layers, title)
+            write_figure(figure, out / "plots" / f"norm-statistics-{name}.png")
     write_json(out / "norm-statistics.json", NormStatistics(configurations=found))

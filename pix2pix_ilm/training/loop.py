@@ -19,6 +19,7 @@ from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.curves import write_curves
 from pix2pix_ilm.training.interrupts import Interrupted, catch_signals, report_lost_peers
 from pix2pix_ilm.training.logging import Reporter, mean_losses, read_losses
 from pix2pix_ilm.training.setup import (
@@ -185,9 +186,7 @@ class TrainingRun:
                     losses.clear()
 
                 # What can be looked at, and what training continues from.
-                if self.is_due(done, config.sample_every) and accelerator.is_main_process:
-                    generator = self.saved_networks.best_generator
-                    write_samples(self.folder, generator, self.samples, done)
+                self.show(done)
                 if self.is_due(done, config.keep_every):
                     self.keep_generator(done)
                 if saving:
@@ -244,6 +243,16 @@ class TrainingRun:
         if self.accelerator.is_main_process:
             run_folder.save_run(self.folder, self.saved_networks, done, self.config)
         self.last_save = done
+
+    def show(self, done: int) -> None:
+        """Write a sample grid, and the curves of a validation, where they are due."""
+        if not self.accelerator.is_main_process:
+            return
+        if self.is_due(done, self.config.sample_every):
+            generator = self.saved_networks.best_generator
+            write_samples(self.folder, generator, self.samples, done)
+        if self.is_due(done, self.config.validate_every):
+            write_curves(self.folder)
 
     def keep_generator(self, done: int) -> None:
         """Write the generator to a folder of its own, to compare epochs later."""

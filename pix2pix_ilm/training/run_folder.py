@@ -6,6 +6,7 @@ run.json              the whole configuration, versions, data, split lists
 training_state.pt     both networks and optimizers at one step: all that resuming needs
 metrics.jsonl         losses, a line every few steps
 samples/              a grid of label maps, outputs and photos every few epochs
+curves.png            losses and metrics over steps, where the training validates
 tensorboard/          the losses and samples as curves and images
 .lock                 held by the process that trains; no more than a leftover without one
 """

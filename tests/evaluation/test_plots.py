@@ -6,8 +6,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from pix2pix_ilm.evaluation.plots import density, figures, spread, write_figure
+from pix2pix_ilm.evaluation.plots import density, figures, spread
 from pix2pix_ilm.evaluation.statistics import seed_mean, summarize
+from pix2pix_ilm.figures import write_figure
 
 WITHOUT_NUMBERS = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from training.steps import before_step, crash
 from training.test_cuda_graph import pretend_graphs, pretended_capture
 
@@ -22,6 +23,7 @@ from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.curves import CURVES
 
 NEUTRAL = NormOptions(neutral_start=True)
 PARTS = {
@@ -181,6 +183,14 @@ def test_only_the_folder_val_chooses_and_must_be_there(config, tmp_path):
     assert not (config.checkpoints / "run").exists()
     with pytest.raises(SettingError, match="validate_every: expected epochs, as keep_best is set"):
         replace(config, validate_every=None, keep_best="ssim")
+
+
+def test_a_training_that_validates_draws_its_curves(config):
+    config = replace(config, epochs=1)
+    folder = loop.train(replace(config, validate_every=1))
+    with Image.open(folder / CURVES) as picture:
+        assert picture.width == 8 * 150
+    assert not (loop.train(replace(config, name="plain")) / CURVES).exists()
 
 
 def test_classes_are_validated_on_and_those_of_a_start_must_be_the_same(config):
