@@ -87,6 +87,7 @@ STUDIES = {
                 "ILM+IN, all and resize",
                 f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize",
             ),
+            "all-ilm-l1-30": ("ILM+IN, all, L1 weight 30", f"{ILM} {NEUTRAL} {ALL} --l1-weight 30"),
             "all-ilm-color": (
                 "ILM+IN, all and color in augment",
                 f"{ILM} {NEUTRAL} {without('augment')} "
