@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from pix2pix_ilm.seeds import INIT, ORDER, SAMPLE, STEP, derive_seed
+from pix2pix_ilm.seeds import CONVOLUTION, INIT, ORDER, SAMPLE, STEP, derive_seed
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,10 @@ def test_no_two_seeds_coincide_whatever_they_are_for():
     parts += [
         (seed, purpose, index) for seed, purpose, index in product(some, (ORDER, SAMPLE), some)
     ]
-    parts += [(seed, STEP, process, step) for seed, process, step in product(some, some, some)]
+    parts += [
+        (seed, purpose, *pair)
+        for seed, purpose, *pair in product(some, (STEP, CONVOLUTION), some, some)
+    ]
     assert len({derive_seed(*each) for each in parts}) == len(parts)
 
 

@@ -189,9 +189,9 @@ class UpBlock(nn.Module):
         return self.dropout(self.norm(self.conv(torch.relu(x))))
 
 
-def init_weights(module: nn.Module) -> None:
+def init_weights(module: nn.Module, generator: torch.Generator | None = None) -> None:
     """Initialize a convolution as pix2pix does: weights N(0, 0.02), biases 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -8,7 +8,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from pix2pix_ilm.checkpoints import load_weights
 from pix2pix_ilm.data.augment import random_crop_flip
@@ -20,8 +20,8 @@ from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
-from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.seeds import INIT, derive_seed
+from pix2pix_ilm.models.generator import UNetGenerator, init_weights
+from pix2pix_ilm.seeds import CONVOLUTION, INIT, derive_seed
 from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
@@ -151,6 +151,8 @@ def build_networks(
         UNetGenerator(generator),
         PatchDiscriminator(config.discriminator, channels),
     )
+    for number, network in enumerate(networks):
+        draw_convolutions(network, config.seed, number)
     if config.init_from is not None and not saved:
         theirs = load_weights(networks[0], config.init_from)
         if theirs.palette != config.label_classes:
@@ -168,6 +170,23 @@ def build_networks(
     with warnings.catch_warnings():  # newer versions of PyTorch rename the option
         warnings.filterwarnings("ignore", r"`broadcast_buffers` is deprecated", FutureWarning)
         return Networks(*accelerator.prepare(*networks, *optimizers), average=average)
+
+
+def draw_convolutions(network: nn.Module, seed: int, number: int) -> None:
+    """Draw every convolution's weights from a random generator of its own.
+
+    So trainings of one seed start with the same convolutions, whatever their norms draw, and
+    however wide the layers are that differ.
+
+    Args:
+        network: on the CPU.
+        seed: the training's.
+        number: the network's among those of the training.
+    """
+    kinds = nn.Conv2d, nn.ConvTranspose2d
+    for place, layer in enumerate(one for one in network.modules() if isinstance(one, kinds)):
+        own = torch.Generator().manual_seed(derive_seed(seed, CONVOLUTION, number, place))
+        init_weights(layer, own)
 
 
 def compiles(device: torch.device) -> bool:
