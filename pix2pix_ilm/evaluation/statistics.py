@@ -1,9 +1,11 @@
 """Statistics of an evaluation: means with honest error bars, and which differences are real.
 
+Intervals over images say nothing about training anew; those over trainings do.
+
 Everything random is seeded: the same numbers give the same intervals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -33,25 +35,40 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A paired difference, and how likely chance alone makes one as large."""
+
+    interval: Interval
+    p_value: float
+    """For this comparison alone."""
+    corrected_p_value: float
+    """Holm's correction for all pairs of configurations that are compared in the metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The paired difference of two configurations in one metric, image by image."""
+    """The difference of two configurations in one metric: the second's mean minus the first's."""
 
     metric: str
     first: str
     """Name of a configuration."""
     second: str
-    difference: Interval
-    """Mean of second minus first, with its interval over images."""
-    p_value: float
-    """Of the Wilcoxon signed-rank test, for this comparison alone."""
-    corrected_p_value: float
-    """Holm's correction for all comparisons of the evaluation."""
+    images: Difference
+    """Over images, for the trainings that there are: bootstrap, Wilcoxon's signed-rank test."""
+    seeds: Difference | None
+    """Over trainings of the same seeds: Student's t, exact sign-flip test; None with fewer than
+    two of them."""
+
+    @property
+    def decisive(self) -> Difference:
+        """Return the difference over trainings where there are several, else that over images."""
+        return self.seeds or self.images
 
     @property
     def distinguishable(self) -> bool:
-        """Tell whether chance alone is an unlikely explanation."""
-        return self.corrected_p_value < 1 - CONFIDENCE
+        """Return True if chance alone is an unlikely explanation."""
+        return self.decisive.corrected_p_value < 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +97,9 @@ class Summary:
 
 
 def summarize(scores: Sequence[Scores]) -> Summary:
-    """Group models by configuration, and compare every two configurations image by image.
+    """Group models by configuration, and compare every two configurations.
+
+    Where both have trainings of the same seeds, the training is what varies, else the image.
 
     Raises:
         UserError: fewer than two images.
@@ -131,20 +150,56 @@ def seed_mean(members: Sequence[Scores], metric: str) -> Float64[np.ndarray, " i
 
 
 def compare(groups: dict[str, list[Scores]]) -> list[Comparison]:
-    """Compare every two configurations of models, corrected for the number of comparisons."""
+    """Compare every two configurations of models in every metric."""
     models = {name: members for name, members in groups.items() if not members[0].baseline}
-    found = []
-    for (first, of_first), (second, of_second) in combinations(models.items(), 2):
-        for metric in of_first[0].values:
-            differences = subtract(seed_mean(of_second, metric), seed_mean(of_first, metric))
-            found.append((metric, first, second, differences))
-    p_values = [signed_rank_p_value(differences) for *_, differences in found]
+    pairs = list(combinations(models, 2))
+    metrics = next(iter(models.values()))[0].values if models else {}
+    by_metric = {}
+    for metric in metrics:
+        of_images = [
+            subtract(seed_mean(models[second], metric), seed_mean(models[first], metric))
+            for first, second in pairs
+        ]
+        of_seeds = {
+            pair: differences
+            for pair in pairs
+            if len(differences := seed_differences(models[pair[0]], models[pair[1]], metric)) > 1
+        }
+        images = assess(of_images, bootstrap_interval, signed_rank_p_value)
+        seeds = assess(list(of_seeds.values()), student_interval, sign_flip_p_value)
+        by_metric[metric] = images, dict(zip(of_seeds, seeds, strict=True))
     return [
-        Comparison(metric, first, second, bootstrap_interval(differences), p_value, corrected)
-        for (metric, first, second, differences), p_value, corrected in zip(
-            found, p_values, holm(p_values), strict=True
+        Comparison(
+            metric=metric, first=pair[0], second=pair[1], images=images[i], seeds=seeds.get(pair)
         )
+        for i, pair in enumerate(pairs)
+        for metric, (images, seeds) in by_metric.items()
     ]
+
+
+def assess(
+    differences: Sequence[np.ndarray],
+    interval: Callable[[np.ndarray], Interval],
+    test: Callable[[np.ndarray], float],
+) -> list[Difference]:
+    """Return each pair's difference, its p-value corrected for the number of pairs."""
+    p_values = [test(of) for of in differences]
+    return [
+        Difference(interval=interval(of), p_value=p_value, corrected_p_value=corrected)
+        for of, p_value, corrected in zip(differences, p_values, holm(p_values), strict=True)
+    ]
+
+
+def seed_differences(
+    first: Sequence[Scores], second: Sequence[Scores], metric: str
+) -> Float64[np.ndarray, " seeds"]:
+    """Subtract the first's means over images from the second's, seed by seed that both have."""
+    minuend, subtrahend = (
+        {one.seed: float(np.mean(one.values[metric])) for one in of} for of in (second, first)
+    )
+    common = [seed for seed in minuend if seed is not None and seed in subtrahend]
+    pairs = [(minuend[seed], subtrahend[seed]) for seed in common]
+    return subtract(*np.array(pairs, np.float64).reshape(-1, 2).T)
 
 
 def subtract(minuend: np.ndarray, subtrahend: np.ndarray) -> np.ndarray:
@@ -181,11 +236,11 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray) -> Interval:
     return Interval(float(sample.mean()), float(interval.low), float(interval.high))
 
 
-def student_interval(means: Sequence[float]) -> Interval:
+def student_interval(means: Sequence[float] | np.ndarray) -> Interval:
     """Return the mean over trainings of different seeds with Student's t interval (1908).
 
     Args:
-        means: a metric of each training, at least two.
+        means: a metric of each training, or a difference, at least two.
     """
     from scipy.stats import sem, t
 
@@ -207,6 +262,29 @@ def signed_rank_p_value(differences: Sequence[float] | np.ndarray) -> float:
     if not np.any(differences):
         return 1.0
     return float(np.asarray(wilcoxon(differences))[1])
+
+
+def sign_flip_p_value(differences: Sequence[float] | np.ndarray) -> float:
+    """Return the two-sided p-value of the exact sign-flip test (Fisher 1935); 1 for no difference.
+
+    It asks how many of the 2^n choices of signs give a mean at least as far from 0, so that it is
+    never below 2 / 2^n: six trainings are the fewest that can be told apart at 5 %.
+
+    Args:
+        differences: paired, one per seed, shape (seeds,); from 14 on, signs are drawn at random.
+    """
+    from scipy.stats import permutation_test
+
+    if not np.any(differences):
+        return 1.0
+    tested = permutation_test(
+        (np.asarray(differences),),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(SEED),
+    )
+    return float(tested.pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from pix2pix_ilm.evaluation.scores import Metric
-from pix2pix_ilm.evaluation.statistics import PAPER, Comparison, Interval, Row, Summary
+from pix2pix_ilm.evaluation.statistics import PAPER, Comparison, Difference, Interval, Row, Summary
 
 if TYPE_CHECKING:
     import rich.table
@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 Role = Literal["plain", "best", "tied", "better", "worse", "detail", "paper"]
 DASH = "\N{EN DASH}"
 BEST_LEGEND = "bold: best mean of a model in the column"
-TIED_LEGEND = (
-    "=: cannot be told from the best (5 % level, Wilcoxon signed-rank over images, Holm-corrected)"
-)
+TIED_LEGEND = "=: cannot be told from the best (5 % level, Holm-corrected)"
+SEEDS_LEGEND = "±: 95 % interval over trainings (Student's t); they decide (exact sign-flip test)"
 INTERVAL_LEGEND = f"low{DASH}high: 95 % interval over images (bootstrap)"
-SEEDS_LEGEND = "± seeds: half of the 95 % interval over trainings (Student's t)"
+ONE_SEED_LEGEND = "one training each: only images vary, and decide (Wilcoxon signed-rank test)"
 PAPER_LEGEND = "paper: Table 6 of the ILM Norm paper"
 DIFFERENCE_LEGEND = (
-    "mean over images of the paired difference, its 95 % interval, and Holm-corrected p-value of "
-    "the Wilcoxon signed-rank test; =: cannot be told apart"
+    "mean paired difference, its 95 % interval and Holm-corrected p-value, over trainings (seeds) "
+    "where both have several, and over images; the first decides; =: cannot be told apart"
 )
 TERMINAL_STYLES: dict[Role, str] = {
     "plain": "", "best": "bold", "tied": "", "better": "green", "worse": "red", "detail": "dim",
@@ -95,8 +94,10 @@ def means_table(summary: Summary, metrics: Sequence[Metric]) -> Table:
             values = (format_number(paper.get(m.name), m.digits) for m in metrics)
             rows.append(tuple((Line(text, "paper"),) for text in ("paper", *values)))
     legend = [BEST_LEGEND, TIED_LEGEND] if any(best.values()) else []
-    legend += [INTERVAL_LEGEND]
     legend += [SEEDS_LEGEND] if any(row.seeds for row in summary.rows) else []
+    legend += [INTERVAL_LEGEND]
+    alone = any(one.seeds is None for one in summary.comparisons)
+    legend += [ONE_SEED_LEGEND] if alone else []
     legend += [PAPER_LEGEND] if len(rows) > len(summary.rows) else []
     return Table(title="configuration", metrics=metrics, rows=rows, legend=legend)
 
@@ -112,7 +113,7 @@ def best_row(summary: Summary, metric: Metric) -> Row | None:
 
 
 def mean_cell(summary: Summary, row: Row, best: Row | None, metric: Metric) -> tuple[Line, ...]:
-    """Write a mean, its interval over images and, with several seeds, that over seeds."""
+    """Write a mean, its interval over seeds if there are several, and that over images."""
     interval, seeds = row.images[metric.name], row.seeds.get(metric.name)
     undecided = {
         frozenset((one.first, one.second))
@@ -124,14 +125,11 @@ def mean_cell(summary: Summary, row: Row, best: Row | None, metric: Metric) -> t
         role = "best"
     elif best and frozenset((row.configuration, best.configuration)) in undecided:
         role = "tied"
-    lines = [
-        Line(format_number(interval.mean, metric.digits), role),
-        Line(format_interval(interval, metric.digits), "detail"),
-    ]
+    lines = [Line(format_number(interval.mean, metric.digits), role)]
     if seeds:
         half = format_number(seeds.high - seeds.mean, metric.digits)
         lines.append(Line(f"±{half} seeds", "detail"))
-    return tuple(lines)
+    return (*lines, Line(format_interval(interval, metric.digits), "detail"))
 
 
 def differences_table(summary: Summary, metrics: Sequence[Metric]) -> Table:
@@ -150,16 +148,23 @@ def differences_table(summary: Summary, metrics: Sequence[Metric]) -> Table:
 
 
 def difference_cell(comparison: Comparison, metric: Metric) -> tuple[Line, ...]:
-    """Write a difference, its interval and its corrected p-value."""
-    difference, p_value = comparison.difference, comparison.corrected_p_value
+    """Write a difference, and its interval and corrected p-value over seeds and over images."""
+    mean = comparison.decisive.interval.mean
     role: Role = "tied"
     if comparison.distinguishable:
-        role = "better" if (difference.mean > 0) == metric.higher_is_better else "worse"
-    return (
-        Line(format_number(difference.mean, metric.digits, "+"), role),
-        Line(format_interval(difference, metric.digits, "+"), "detail"),
-        Line("p < 0.001" if p_value < 0.001 else f"p = {format_number(p_value, 3)}", "detail"),
-    )
+        role = "better" if (mean > 0) == metric.higher_is_better else "worse"
+    lines = [Line(format_number(mean, metric.digits, "+"), role)]
+    for name, of in (("seeds", comparison.seeds), ("images", comparison.images)):
+        if of is not None:
+            interval = format_interval(of.interval, metric.digits, "+")
+            lines += [Line(f"{name} {interval}", "detail"), Line(format_p(of), "detail")]
+    return tuple(lines)
+
+
+def format_p(difference: Difference) -> str:
+    """Write the corrected p-value, which is never 0."""
+    value = difference.corrected_p_value
+    return "p < 0.001" if value < 0.001 else f"p = {format_number(value, 3)}"
 
 
 def format_number(value: float | None, digits: int, sign: str = "") -> str:

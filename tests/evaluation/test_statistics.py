@@ -14,9 +14,11 @@ from pix2pix_ilm.evaluation.scores import Scores
 from pix2pix_ilm.evaluation.statistics import (
     PAPER,
     Comparison,
+    Difference,
     Interval,
     bootstrap_interval,
     holm,
+    sign_flip_p_value,
     signed_rank_p_value,
     student_interval,
     summarize,
@@ -131,8 +133,13 @@ def test_holm_rejects_exactly_what_stepping_down_rejects(p_values):
 
 @pytest.mark.parametrize(("corrected", "expected"), [(0.049, True), (0.051, False), (1.0, False)])
 def test_distinguishable_at_five_percent(corrected, expected):
-    compared = Comparison("ssim", "a", "b", Interval(0, 0, 0), 0.001, corrected)
-    assert compared.distinguishable is expected
+    there, not_there = (
+        Difference(interval=Interval(0, 0, 0), p_value=0.001, corrected_p_value=p)
+        for p in (corrected, 1 - corrected)
+    )
+    names = {"metric": "ssim", "first": "a", "second": "b"}
+    assert Comparison(**names, images=there, seeds=None).distinguishable is expected
+    assert Comparison(**names, images=not_there, seeds=there).distinguishable is expected
 
 
 def test_equal_means_have_an_interval_student_interval_without_width():
@@ -200,23 +207,22 @@ def test_pairing_detects_a_shift_that_unpaired_intervals_hide():
     assert second.high > first.low  # the intervals overlap
     (compared,) = summary.comparisons
     assert compared.distinguishable
-    assert compared.difference.low < -2 < compared.difference.high < 0
+    assert compared.images.interval.low < -2 < compared.images.interval.high < 0
 
 
 def test_models_with_equal_outputs_cannot_be_told_apart():
     values = np.random.default_rng(0).normal(size=30)
     (compared,) = summarize([scored("a", values, "A"), scored("b", values, "B")]).comparisons
-    assert compared.p_value == compared.corrected_p_value == 1
+    assert compared.images == Difference(interval=Interval(0, 0, 0), p_value=1, corrected_p_value=1)
     assert not compared.distinguishable
-    assert compared.difference.mean == compared.difference.low == compared.difference.high == 0
 
 
 def test_swapping_two_configurations_only_turns_the_sign():
     rng = np.random.default_rng(1)
     one, other = scored("a", rng.normal(size=20), "A"), scored("b", rng.normal(size=20), "B")
     (there,), (back,) = (summarize(both).comparisons for both in ([one, other], [other, one]))
-    assert back.difference.mean == pytest.approx(-there.difference.mean)
-    assert back.p_value == pytest.approx(there.p_value)
+    assert back.images.interval.mean == pytest.approx(-there.images.interval.mean)
+    assert back.images.p_value == pytest.approx(there.images.p_value)
 
 
 def test_more_comparisons_ask_for_stronger_evidence():
@@ -224,8 +230,83 @@ def test_more_comparisons_ask_for_stronger_evidence():
     models = [scored(name, rng.normal(i, 3, 40), name) for i, name in enumerate("abcd")]
     of_two = summarize(models[:2]).comparisons[0]
     of_four = summarize(models).comparisons[0]
-    assert of_four.p_value == of_two.p_value
-    assert of_four.corrected_p_value > of_two.corrected_p_value
+    assert of_four.images.p_value == of_two.images.p_value
+    assert of_four.images.corrected_p_value > of_two.images.corrected_p_value
+
+
+def test_other_metrics_ask_for_no_stronger_evidence():
+    rng = np.random.default_rng(2)
+    values = [{name: tuple(rng.normal(i, 3, 40)) for name in "xyz"} for i in range(2)]
+    images = tuple(map(str, range(40)))
+    compared = summarize(
+        [Scores(name=n, configuration=n, images=images, values=v)
+         for n, v in zip("ab", values, strict=True)]
+    ).comparisons  # fmt: skip
+    assert all(one.images.corrected_p_value == one.images.p_value for one in compared)
+
+
+def trainings(name, effect, rng, seeds=range(6), noise=0.1):
+    """Eight images that differ much, seeds that all trainings share, an effect of the training."""
+    images, of_seeds = np.linspace(0, 40, 8), np.random.default_rng(9).normal(0, 5, 10)
+    return [
+        scored(f"{name}{seed}", images + of_seeds[seed] + effect + rng.normal(0, noise), name,
+               seed=seed, step=1)
+        for seed in seeds
+    ]  # fmt: skip
+
+
+def test_with_several_seeds_the_paired_trainings_decide():
+    rng = np.random.default_rng(3)
+    first, second = trainings("A", 0.0, rng), trainings("B", 1.0, rng)
+    (compared,) = summarize([*first, *second]).comparisons
+    pairs = zip(first, second, strict=True)
+    means = [np.mean(b.values["m"]) - np.mean(a.values["m"]) for a, b in pairs]
+    assert compared.decisive is compared.seeds
+    assert compared.seeds.interval == student_interval(means)
+    assert compared.seeds.p_value == 2 / 2**6  # all of one sign
+    assert compared.distinguishable
+    assert compared.seeds.interval.low < 1 < compared.seeds.interval.high
+
+
+def test_images_alone_do_not_make_trainings_distinguishable():
+    """Every image says the same, and half of the seeds the opposite of the other half."""
+    rng = np.random.default_rng(4)
+    first = trainings("A", 0.0, rng, noise=0)
+    second = [
+        scored(f"B{seed}", np.add(of.values["m"], 2 if seed % 2 else -1.9), "B", seed=seed, step=1)
+        for seed, of in enumerate(first)
+    ]
+    (compared,) = summarize([*first, *second]).comparisons
+    assert compared.images.p_value < 0.01
+    assert compared.seeds.p_value > 0.5
+    assert not compared.distinguishable
+
+
+def test_only_seeds_that_both_have_are_paired():
+    rng = np.random.default_rng(5)
+    first = trainings("A", 0.0, rng, seeds=[0, 1, 2])
+    (compared,) = summarize([*first, *trainings("B", 1.0, rng, seeds=[5, 2, 1])]).comparisons
+    assert compared.seeds.p_value == 2 / 2**2
+    assert compared.seeds.interval.mean == pytest.approx(1, abs=0.3)
+    (compared,) = summarize([*first, *trainings("B", 1.0, rng, seeds=[2, 3, 4])]).comparisons
+    assert compared.seeds is None
+    assert compared.decisive is compared.images
+
+
+@given(st.integers(0, 1000), st.integers(2, 9))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_sign_flip_equals_enumeration_and_is_symmetric(seed, count):
+    differences = np.random.default_rng(seed).normal(0.5, 1, count)
+    signs = np.array(list(product((-1, 1), repeat=count)))
+    observed = abs(differences.sum()) * (1 - 1e-12)
+    expected = (np.abs(signs @ differences) >= observed).mean()
+    assert sign_flip_p_value(differences) == pytest.approx(expected)
+    assert sign_flip_p_value(-differences) == pytest.approx(expected)
+
+
+def test_sign_flip_of_nothing_is_one_and_of_many_is_small():
+    assert sign_flip_p_value([0.0, 0.0, 0.0]) == 1
+    assert sign_flip_p_value(np.linspace(1, 2, 20)) < 0.001
 
 
 def test_a_single_image_is_refused():

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from pix2pix_ilm.evaluation.report import latex, markdown, terminal_report
-from pix2pix_ilm.evaluation.statistics import Interval
+from pix2pix_ilm.evaluation.statistics import Difference, Interval
 from pix2pix_ilm.evaluation.tables import (
     DASH,
     INTERVAL_LEGEND,
+    ONE_SEED_LEGEND,
     PAPER_LEGEND,
     SEEDS_LEGEND,
     Table,
@@ -125,12 +126,15 @@ def test_the_interval_over_seeds_stands_only_by_several_seeds(evaluation):
     assert {name for (name, _), cell in cells.items() if len(cell) == 3} == {"IN / IN"}
     seeds = evaluation.summary.rows[0].seeds["rmse_rgb"]
     half = (seeds.high - seeds.low) / 2
-    assert cells["IN / IN", "rmse_rgb"][2].text == f"±{half:.2f} seeds"
+    assert cells["IN / IN", "rmse_rgb"][1].text == f"±{half:.2f} seeds"
 
 
 def test_the_legend_explains_only_what_is_there(evaluation, only):
     assert {SEEDS_LEGEND, PAPER_LEGEND} < set(means(evaluation).legend)
     assert means(only(["runs/bad"])).legend == [INTERVAL_LEGEND]
+    assert ONE_SEED_LEGEND in means(evaluation).legend  # two configurations have one training each
+    seeds = means(only(["runs/in-0", "runs/in-1"])).legend
+    assert seeds == [SEEDS_LEGEND, INTERVAL_LEGEND, PAPER_LEGEND]
 
 
 @pytest.mark.parametrize(
@@ -157,10 +161,24 @@ def test_intervals_never_put_a_dash_before_a_sign():
 
 
 def test_p_values_are_never_shown_as_zero(evaluation):
-    tiny = [replace(one, corrected_p_value=1e-9) for one in evaluation.summary.comparisons]
+    tiny = [
+        replace(one, images=replace(one.images, corrected_p_value=1e-9))
+        for one in evaluation.summary.comparisons
+    ]
     certain = replace(evaluation, summary=replace(evaluation.summary, comparisons=tiny))
     shown = {cell[2].text for row in differences(certain).rows for cell in row[1:]}
     assert shown == {"p < 0.001"}
+
+
+def test_differences_over_seeds_stand_before_those_over_images(evaluation):
+    one = evaluation.summary.comparisons[0]
+    seeds = Difference(interval=Interval(0.5, 0.25, 0.75), p_value=0.5, corrected_p_value=0.5)
+    summary = replace(evaluation.summary, comparisons=[replace(one, seeds=seeds)])
+    compared = differences_table(summary, evaluation.columns[:1])
+    lines = [line.text for line in compared.rows[0][1]]
+    assert lines[:3] == ["+0.50", "seeds +0.25 to +0.75", "p = 0.500"]
+    assert lines[3].startswith("images ")
+    assert compared.rows[0][1][0].role == "tied"
 
 
 def test_roles_say_whether_a_difference_is_an_improvement(evaluation):
