@@ -19,9 +19,10 @@ class Reproduce:
     Run it again to go on after a stop. Several at once, with the same flags, share the trainings.
     """
 
-    study: Positional[Literal["table6", "recipe"]] = "table6"
+    study: Positional[Literal["table6", "recipe", "norms"]] = "table6"
     """table6: IN/IN, ILM+IN/IN and ILM+IN/ILM+IN, as the ILM Norm paper's Table 6; recipe: the
-    parts of our recipe, each alone and each left out."""
+    parts of our recipe, each alone and each left out; norms: where ILM Norm stands and how it
+    starts."""
     data: str = "facades"
     """Folder of image pairs; 'facades' is data/facades."""
     seeds: int = 3
@@ -29,9 +30,11 @@ class Reproduce:
     only: tuple[str, ...] = ()
     """Configurations to train now, by the names of their runs, such as in-in; unset: all. The
     table has all that are done."""
+    split: str | None = None
+    """Split to evaluate on; unset: the one that the trainings show their samples of."""
     out: Path | None = None
     """Folder for all trainings; its report/ gets tables, plots and gallery.html. Unset:
-    checkpoints/reproduction for table6, checkpoints/recipe for recipe."""
+    checkpoints/STUDY, and checkpoints/reproduction for table6."""
     set: tuple[str, ...] = ()
     """Hyper-parameters of every training that differ from the study's, such as
     --set epochs=100 generator.ngf=32; 'pix2pix-ilm train paper --help' lists them all."""
@@ -47,10 +50,8 @@ class Reproduce:
     @property
     def folder(self) -> Path:
         """Return the folder for all trainings."""
-        return self.out or Path("checkpoints", DEFAULT_FOLDERS[self.study])
-
-
-DEFAULT_FOLDERS = {"table6": "reproduction", "recipe": "recipe"}
+        name = "reproduction" if self.study == "table6" else self.study
+        return self.out or Path("checkpoints", name)
 
 
 def run(prog: str, arguments: list[str]) -> None:
@@ -67,7 +68,9 @@ def run(prog: str, arguments: list[str]) -> None:
             raise SettingError("only", f"some of {', '.join(design.arms)}", name)
     arms = make_arms(design, options.data, rename_flags(map(as_flag, options.set)))
     try:
-        evaluation = reproduce(arms, options.folder, options.seeds, say, options.only)
+        evaluation = reproduce(
+            arms, options.folder, options.seeds, say, only=options.only, split=options.split
+        )
     except Interrupted as stop:
         say(f"Stopped and saved at step {stop.step} of {stop.folder}. Run the same again to go on.")
         raise KeyboardInterrupt from stop

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import SettingError
-from pix2pix_ilm.models.generator import WIDEST, init_weights
-from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
+from pix2pix_ilm.models.generator import WIDEST, ConvBias, check_norm, init_weights
+from pix2pix_ilm.models.norms import NormName, NormOptions, make_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class DiscriminatorConfig:
     """Normalization of the discriminator."""
     norm_options: NormOptions = field(default_factory=NormOptions)
     """Group sizes and the like."""
+    conv_bias: ConvBias = "auto"
+    """Give inner convolutions a bias; auto: as the original, not with bn."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.ndf <= WIDEST:
@@ -39,6 +41,11 @@ class DiscriminatorConfig:
     def widths(self) -> list[int]:
         """Return the channels after each hidden convolution."""
         return [self.ndf * min(2**level, 8) for level in range(max(self.n_layers, 1) + 1)]
+
+    @property
+    def has_bias(self) -> bool:
+        """Return True if inner convolutions have a bias."""
+        return self.norm != "bn" if self.conv_bias == "auto" else self.conv_bias == "yes"
 
     @property
     def smallest_image(self) -> int:
@@ -67,7 +74,7 @@ class PatchDiscriminator(nn.Module):
         channels = in_channels
         for level, width in enumerate(config.widths):
             stride = 2 if level < config.n_layers else 1
-            has_bias = level == 0 or config.norm != "bn"
+            has_bias = level == 0 or config.has_bias
             layers.append(nn.Conv2d(channels, width, kernel, stride, padding, bias=has_bias))
             if level:
                 layers.append(make_norm(config.norm, width, config.norm_options))

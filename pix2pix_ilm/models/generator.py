@@ -4,6 +4,7 @@ Source: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Ad
 Networks", CVPR 2017; layer order and initialization as in phillipi/pix2pix ``models.lua``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,11 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.data.palette import MOST_CLASSES
-from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.errors import ArgumentError, SettingError
 from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
-from pix2pix_ilm.models.norms import NormName, NormOptions, check_norm, make_norm
+from pix2pix_ilm.models.norms import NormName, NormOptions, make_norm
 
 DropoutPlacement = Literal["original", "port"]
+ConvBias = Literal["auto", "yes", "no"]
 Upsampling = Literal["deconv", "resize"]
 RESIZED = 4  # outer doublings that "resize" changes: to full size, and the three before
 WIDEST = 512  # channels of a first layer; eight times as many follow, in 3.5 G weights
@@ -44,6 +46,8 @@ class GeneratorConfig:
     dropout_placement: DropoutPlacement = "original"
     """original: the three decoder blocks after the bottleneck; port: as in
     pytorch-CycleGAN-and-pix2pix, one block further out, and fewer in shallow networks."""
+    conv_bias: ConvBias = "auto"
+    """Give convolutions, but the last, a bias; auto: as the original, not with bn."""
     upsample: Upsampling = "deconv"
     """How the four outer layers double the map: deconv, as the original; resize, by the nearest
     pixel and a 3x3 convolution, which leaves no woven pattern on flat areas."""
@@ -79,8 +83,8 @@ class GeneratorConfig:
 
     @property
     def has_bias(self) -> bool:
-        """Return True if inner convolutions have a bias: not with BatchNorm, as in pix2pix."""
-        return self.norm != "bn"
+        """Return True if all convolutions but the last have a bias."""
+        return self.norm != "bn" if self.conv_bias == "auto" else self.conv_bias == "yes"
 
     def drops(self, block: int) -> bool:
         """Return True if decoder block 0, 1, ... (the innermost is 0) ends in dropout."""
@@ -195,3 +199,15 @@ def init_weights(module: nn.Module, generator: torch.Generator | None = None) ->
         nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def check_norm(network: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
+    """Build each layer once without memory, so that a SettingError has the bad setting's path."""
+    for width in sorted(set(widths)):
+        try:
+            with torch.device("meta"):
+                make_norm(name, width, options)
+        except ArgumentError as error:
+            group = network if error.path == "norm" else f"{network}.norm_options"
+            path = f"{group}.{error.path}"
+            raise SettingError(path, error.expected, error.found, error.advice) from None

@@ -5,7 +5,7 @@ below are that paper's).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pix2pix_ilm.errors import ArgumentError, SettingError
+from pix2pix_ilm.errors import ArgumentError
 from pix2pix_ilm.models import cpu_kernels
 from pix2pix_ilm.models.cpu_kernels import GroupNorm
 
@@ -230,6 +230,8 @@ class NormOptions:
     """Let bn, in, gn and ln learn a weight and a bias, as the ILM norms always do."""
     neutral_start: bool = False
     """Let the ILM norms' omega start at 1, as Instance Norm's does, not at 1.5."""
+    autoencoder_std: float | None = None
+    """Standard deviation of the ILM norms' first W1 to W3, if normal; unset: PyTorch's uniform."""
 
 
 def make_norm(name: NormName, num_channels: int, options: NormOptions | None = None) -> nn.Module:
@@ -264,12 +266,22 @@ def make_norm(name: NormName, num_channels: int, options: NormOptions | None = N
             mean_activation=ACTIVATIONS[options.mean_activation],
             var_activation=ACTIVATIONS[options.var_activation],
         )
-        if options.neutral_start:  # a decoder starts with values around 0
-            predicted = norm.var_activation(torch.zeros((), device="cpu"))  # also where all is meta
-            nn.init.constant_(norm.weight, 1 - predicted.item())
+        set_start(norm, options)
         return norm
     groups = group_count(standardization, num_channels, options.num_groups)
     return GroupNorm(groups, num_channels, affine=options.affine)
+
+
+def set_start(norm: ILMNorm2d, options: NormOptions) -> None:
+    """Draw or set a new layer's first weights."""
+    if options.autoencoder_std is not None:
+        if not 0 < options.autoencoder_std < math.inf:
+            raise ArgumentError("autoencoder_std", "above 0", options.autoencoder_std)
+        for linear in (norm.encoder, norm.mean_decoder, norm.var_decoder):
+            nn.init.normal_(linear.weight, 0.0, options.autoencoder_std)
+    if options.neutral_start:  # a decoder starts with values around 0
+        predicted = norm.var_activation(torch.zeros((), device="cpu"))  # also where all is meta
+        nn.init.constant_(norm.weight, 1 - predicted.item())
 
 
 def group_count(standardization: Standardization, num_channels: int, num_groups: int) -> int:
@@ -286,15 +298,3 @@ def check_divides(name: str, size: int, num_channels: int) -> None:
         nearest = math.gcd(max(size, 1), num_channels)
         expected = f"a divisor of the layer's {num_channels} channels"
         raise ArgumentError(name, expected, size, f"{nearest} would fit")
-
-
-def check_norm(network: str, name: NormName, options: NormOptions, widths: Iterable[int]) -> None:
-    """Build each layer once without memory, so that a SettingError has the bad setting's path."""
-    for width in sorted(set(widths)):
-        try:
-            with torch.device("meta"):
-                make_norm(name, width, options)
-        except ArgumentError as error:
-            group = network if error.path == "norm" else f"{network}.norm_options"
-            path = f"{group}.{error.path}"
-            raise SettingError(path, error.expected, error.found, error.advice) from None

@@ -42,7 +42,13 @@ REPORT = "report"
 
 
 def reproduce(
-    arms: Sequence[Arm], folder: Path, seeds: int, say: Say, only: Collection[str] = ()
+    arms: Sequence[Arm],
+    folder: Path,
+    seeds: int,
+    say: Say,
+    *,
+    only: Collection[str] = (),
+    split: str | None = None,
 ) -> Evaluation | None:
     """Train, evaluate and compare configurations; goes on with what is there.
 
@@ -52,6 +58,7 @@ def reproduce(
         seeds: trainings of each configuration, with seeds 0, 1, ...
         say: prints a line.
         only: names of the configurations to train; empty: all. The report has all that are done.
+        split: to evaluate on; unset: the trainings' validation split.
 
     Returns:
         The evaluation; None while other processes still train.
@@ -62,7 +69,7 @@ def reproduce(
     """
     shared = arms[0].config
     root = data_folder(shared.data, shared.image_size)
-    split = shared.val_split or validation_split(root)
+    split = split or shared.val_split or validation_split(root)
     find_pairs(root, split)  # refuse a split that is not there before training for hours
     chosen = [arm for arm in arms if not only or arm.name in only]
     trainings = [arm.training(folder, seed) for seed in range(seeds) for arm in chosen]

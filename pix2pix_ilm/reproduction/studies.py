@@ -10,6 +10,7 @@ from pix2pix_ilm.training.config import PRESETS, TrainConfig
 
 ILM = "--generator.norm ilm-in --discriminator.norm ilm-in"
 NEUTRAL = "--generator.norm-options.neutral-start --discriminator.norm-options.neutral-start"
+NEUTRAL_G, NEUTRAL_D = NEUTRAL.split()
 PARTS = {
     "ema": "--ema 0.999",
     "classes": "--label-classes facades",
@@ -95,8 +96,38 @@ STUDIES = {
             ),
         },
     ),
+    "norms": Design(
+        preset="paper",
+        shared="--val-split val --image-size 128 --generator.ngf 24 --discriminator.ndf 24 "
+        "--epochs 40",
+        arms={
+            "in-in": ("IN / IN", ""),
+            "ilm-in": ("ILM+IN / IN", "--generator.norm ilm-in"),
+            "in-ilm": ("IN / ILM+IN", "--discriminator.norm ilm-in"),
+            "ilm-ilm": ("ILM+IN / ILM+IN", ILM),
+            "neutral-both": ("ILM+IN / ILM+IN, neutral start in both", f"{ILM} {NEUTRAL}"),
+            "neutral-generator": ("ILM+IN / ILM+IN, neutral start in G", f"{ILM} {NEUTRAL_G}"),
+            "neutral-discriminator": ("ILM+IN / ILM+IN, neutral start in D", f"{ILM} {NEUTRAL_D}"),
+            "neutral-ilm-in": (
+                "ILM+IN / IN, neutral start",
+                f"--generator.norm ilm-in {NEUTRAL_G}",
+            ),
+            "ilm-ilm-l1-150": ("ILM+IN / ILM+IN, L1 weight 150", f"{ILM} --l1-weight 150"),
+            "port-ilm-ilm": (
+                "ILM+IN / ILM+IN, as in the port",
+                f"{ILM} --generator.conv-bias no --discriminator.conv-bias no "
+                "--generator.norm-options.autoencoder-std 0.02 "
+                "--discriminator.norm-options.autoencoder-std 0.02",
+            ),
+            "port-in-in": (
+                "IN / IN, as in the port",
+                "--generator.norm-options.no-affine --discriminator.norm-options.no-affine",
+            ),
+        },
+    ),
 }
-"""Name -> design. table6: the ILM Norm paper's; recipe: what each part of our recipe does."""
+"""Name -> design. table6: the ILM Norm paper's; recipe: what each part of our recipe does; norms:
+whether and how ILM Norm helps, trained on the paper's 200 pairs and screened on val."""
 
 
 def make_arms(design: Design, data: str, flags: Sequence[str]) -> list[Arm]:

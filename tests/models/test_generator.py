@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix_ilm.errors import SettingError
-from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
+from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
+from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator, check_norm
 from pix2pix_ilm.models.norms import NORM_NAMES, ILMNorm2d, NormOptions, make_norm
 
 # A wide embedding: of two ReLUs, both may be dead from the start.
@@ -245,6 +246,21 @@ def test_only_batch_norm_takes_the_bias_of_its_convolutions(norm):
     assert generator.head.bias is not None
 
 
+@pytest.mark.parametrize(("conv_bias", "has"), [("no", False), ("yes", True)])
+@pytest.mark.parametrize("norm", ["bn", "ilm-in"])
+def test_biases_can_be_given_or_left_out(norm, conv_bias, has):
+    generator = UNetGenerator(GeneratorConfig(ngf=2, depth=5, norm=norm, conv_bias=conv_bias))
+    blocks = [*generator.encoder, *generator.decoder]
+    assert all((block.conv.bias is not None) == has for block in blocks)
+    assert generator.head.bias is not None
+    config = DiscriminatorConfig(ndf=2, norm=norm, conv_bias=conv_bias)
+    layers = [one for one in PatchDiscriminator(config).layers if isinstance(one, nn.Conv2d)]
+    first, *inner, last = [one.bias is not None for one in layers]
+    assert inner == [has] * 3
+    assert first
+    assert last
+
+
 @pytest.mark.parametrize("norm", NORM_NAMES)
 def test_every_weight_learns_under_every_norm(norm):
     generator = UNetGenerator(small_config(norm=norm, ngf=16))
@@ -320,3 +336,12 @@ def test_resizing_replaces_the_four_outer_doublings_and_their_pattern():
         generator.head.weight, generator.head.bias, padding=1,
     )  # fmt: skip
     torch.testing.assert_close(generator.head(torch.ones(1, 8, 16, 16)), expected)
+
+
+def test_check_norm_names_the_setting_and_the_layer():
+    options = NormOptions(key_group_size=8)
+    check_norm("generator", "ilm-in", options, [64, 16, 8])
+    with pytest.raises(SettingError, match=r"12 channels, found 8; 4 would fit$") as refused:
+        check_norm("generator", "ilm-in", options, [64, 12])
+    assert refused.value.path == "generator.norm_options.key_group_size"
+    assert refused.value.found == 8

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 from torchvision import models
 
-from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.norms import (
     NORM_NAMES,
     ILMNorm2d,
     NormOptions,
-    check_norm,
     make_norm,
     pool_moments,
 )
@@ -565,15 +563,6 @@ def test_group_sizes_do_not_matter_to_norms_without_them(name):
     make_norm(name, 12, NormOptions(num_groups=5, key_group_size=5, reduction=0))
 
 
-def test_check_norm_names_the_setting_and_the_layer():
-    options = NormOptions(key_group_size=8)
-    check_norm("generator", "ilm-in", options, [64, 16, 8])
-    with pytest.raises(SettingError, match=r"12 channels, found 8; 4 would fit$") as refused:
-        check_norm("generator", "ilm-in", options, [64, 12])
-    assert refused.value.path == "generator.norm_options.key_group_size"
-    assert refused.value.found == 8
-
-
 @given(channels=st.integers(1, 6), groups=st.integers(1, 4), side=st.integers(1, 5))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_pooled_moments_are_the_moments_of_the_pooled_values(channels, groups, side):
@@ -604,6 +593,20 @@ def test_make_norm_chooses_the_decoders_activations(mean, var):
     expected.load_state_dict(norm.state_dict())
     x = torch.randn(2, 8, 5, 5) * 3
     assert torch.equal(norm(x), expected(x))
+
+
+def test_the_auto_encoders_first_weights_can_be_normal():
+    norm = make_norm("ilm-in", 512, NormOptions(autoencoder_std=0.02, reduction=1))
+    for linear in (norm.encoder, norm.mean_decoder, norm.var_decoder):
+        weight = linear.weight.detach()
+        assert weight.std().item() == pytest.approx(0.02, rel=0.02)
+        assert (weight.abs() > 0.06).double().mean().item() == pytest.approx(0.0027, rel=0.3)
+
+
+@pytest.mark.parametrize("std", [0.0, -0.02, math.inf, math.nan])
+def test_the_auto_encoders_spread_is_positive(std):
+    with pytest.raises(ValueError, match="autoencoder_std: expected above 0"):
+        make_norm("ilm-in", 8, NormOptions(autoencoder_std=std))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "identity"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pix2pix_ilm.data.palette import FACADES_PALETTE
@@ -50,6 +52,36 @@ def test_the_recipe_has_each_part_alone_and_each_left_out(part):
     assert parts_of(found["all-ilm"].config) == every
     assert parts_of(found[f"all-ilm-no-{part}"].config) == every - {part}
     assert parts_of(found["all-ilm-no-neutral"].config) == set(PARTS)
+
+
+def test_the_norms_study_changes_norms_alone_and_sees_nothing_that_is_held_out():
+    found = arms("norms")
+    for arm in found.values():
+        assert (arm.config.train_split, arm.config.val_split) == ("train[:200]", "val")
+        same = replace(
+            found["in-in"].config,
+            generator=arm.config.generator,
+            discriminator=arm.config.discriminator,
+            l1_weight=arm.config.l1_weight,
+        )
+        assert same == arm.config
+    assert [name for name, arm in found.items() if arm.config.l1_weight != 100] == [
+        "ilm-ilm-l1-150"
+    ]
+    starts = {
+        name: tuple(
+            net.norm_options.neutral_start
+            for net in (arm.config.generator, arm.config.discriminator)
+        )
+        for name, arm in found.items()
+    }
+    assert starts["neutral-both"] == (True, True)
+    assert starts["neutral-generator"] == (True, False)
+    assert starts["neutral-discriminator"] == (False, True)
+    port = found["port-ilm-ilm"].config
+    assert (port.generator.conv_bias, port.discriminator.conv_bias) == ("no", "no")
+    assert port.generator.norm_options.autoencoder_std == 0.02
+    assert not found["port-in-in"].config.discriminator.norm_options.affine
 
 
 def test_given_flags_hold_for_all_trainings():

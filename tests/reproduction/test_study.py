@@ -170,12 +170,13 @@ def test_a_training_that_another_process_holds_is_left_to_it(arms, folder):
 @pytest.mark.usefixtures("without_report")
 def test_some_configurations_can_be_trained_before_the_others(arms, folder):
     said = []
-    evaluation = reproduce(arms, folder, 1, said.append, ["ilm-in-in"])
+    evaluation = reproduce(arms, folder, 1, said.append, only=["ilm-in-in"])
     assert list(weights(folder)) == ["ilm-in-in-seed0"]
     assert said[-1] == "Evaluating 1 models on val"
-    evaluation = reproduce(arms, folder, 1, said.append, ["in-in"])
+    evaluation = reproduce(arms, folder, 1, said.append, only=["in-in"], split="test")
     models = [row.configuration for row in evaluation.summary.rows if not row.baseline]
     assert models == ["IN / IN", "ILM+IN / IN"]  # all that are done, in the study's order
+    assert evaluation.protocol["split"] == "test"
 
 
 @pytest.mark.parametrize("classes", [None, FACADES_PALETTE])
