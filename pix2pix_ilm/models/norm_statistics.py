@@ -1,4 +1,4 @@
-"""Statistics of ILM layers: how omega and beta vary from image to image.
+"""Statistics of ILM layers: how omega and beta vary from image to image, and what prevents it.
 
 An ILM layer that had learned to ignore its input would give every image the same omega and beta,
 and be a plain affine normalization.
@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pix2pix_ilm.models.norms import ILMNorm2d
+from pix2pix_ilm.models.norms import ILMNorm2d, pool_moments
 
 CONSTANT = 1e-6  # standard deviation over images below which a channel does not vary
+SATURATED = 0.02  # distance from 0 or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,35 +38,50 @@ class LayerStatistics:
     """Its name in the network."""
     omega: Spread
     beta: Spread
+    dead_mean_rows: float
+    """Fraction of the rows of W1 whose ReLU(W1 mu), eq. (4), is 0 for every image."""
+    dead_var_rows: float
+    """Fraction of those whose ReLU(W1 gamma) is 0 for every image."""
+    saturated_fraction: float
+    """Fraction of the values of D_gamma, eq. (5), of all channels and images that are below 0.02 or
+    above 0.98, where a sigmoid hardly passes a gradient."""
 
 
 @torch.inference_mode()
 def layer_statistics(
-    network: nn.Module, inputs: Iterable[Float[Tensor, "b c h w"]]
+    network: nn.Module, inputs: Iterable[tuple[Float[Tensor, "b _ h w"], ...]]
 ) -> list[LayerStatistics]:
     """Measure how much every ILM layer's omega and beta vary over inputs, in the network's order.
 
     Args:
         network: in evaluation mode; without ILM layers the list is empty.
-        inputs: batches of at least two instances in all, such as label maps in [-1, 1].
+        inputs: arguments of the network, batches of at least two instances in all, such as label
+            maps in [-1, 1].
     """
     with record_rescaling(network) as records:
-        for batch in inputs:
-            network(batch)
+        for arguments in inputs:
+            network(*arguments)
     return [
         LayerStatistics(
             layer=name,
-            omega=spread(torch.cat([omega for omega, _ in record])),
-            beta=spread(torch.cat([beta for _, beta in record])),
+            omega=spread(omega),
+            beta=spread(beta),
+            dead_mean_rows=dead_fraction(e_mu),
+            dead_var_rows=dead_fraction(e_gamma),
+            saturated_fraction=(d_gamma.sub(0.5).abs() > 0.5 - SATURATED).double().mean().item(),
         )
         for name, record in records.items()
+        for omega, beta, e_mu, e_gamma, d_gamma in [map(torch.cat, zip(*record, strict=True))]
     ]
 
 
 @contextmanager
-def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
-    """Keep every (omega, beta), each (b, c), that a network's ILM layers compute, by layer."""
-    records: dict[str, list[tuple[Tensor, Tensor]]] = {}
+def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor, ...]]]]:
+    """Keep what a network's ILM layers compute for every batch, by layer.
+
+    In the order omega, beta, each (b, c), ReLU(W1 mu), ReLU(W1 gamma), (b, m), and D_gamma, (b, c).
+    """
+    records: dict[str, list[tuple[Tensor, ...]]] = {}
     layers = {n: m for n, m in network.named_modules() if isinstance(m, ILMNorm2d)}
 
     def record(name: str, layer: ILMNorm2d) -> None:
@@ -73,9 +89,12 @@ def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor
         compute = layer.rescaling
 
         def recorded(mean: Tensor, var: Tensor, *, pixels: int) -> tuple[Tensor, Tensor]:
-            result = compute(mean, var, pixels=pixels)
-            records[name].append(result)
-            return result
+            omega, beta = compute(mean, var, pixels=pixels)
+            num_keys = layer.num_channels // layer.key_group_size
+            keys = pool_moments(mean, var, num_keys, pixels, layer.correction)
+            embedded = (torch.relu(layer.encoder(of)) for of in keys)
+            records[name].append((omega, beta, *embedded, omega - layer.weight))
+            return omega, beta
 
         layer.rescaling = recorded  # of the instance: deleting it brings the method back
 
@@ -86,6 +105,11 @@ def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor
     finally:
         for layer in layers.values():
             del layer.rescaling
+
+
+def dead_fraction(embedded: Float[Tensor, "n m"]) -> float:
+    """Return the fraction of entries that are 0 for all of n instances."""
+    return (embedded == 0).all(dim=0).double().mean().item()
 
 
 def spread(values: Float[Tensor, "n c"]) -> Spread:

@@ -27,6 +27,7 @@ from pix2pix_ilm.reproduction.studies import Arm
 from pix2pix_ilm.reproduction.study import Say, check_settings, progress, train_all
 from pix2pix_ilm.reproduction.summary import write_summary
 from pix2pix_ilm.training.curves import draw_curves, read_curves
+from pix2pix_ilm.training.diagnostics import TITLES, diagnosis_curves
 
 BATCH_SIZE = 8  # images at once while evaluating
 HAARPSI = Metric(
@@ -100,13 +101,16 @@ def reproduce(
 
 
 def report(evaluation: Evaluation, runs: dict[Path, Arm], data: str, out: Path) -> None:
-    """Write tables, gallery and distributions; losses; what the ILM layers do."""
+    """Write tables, gallery and distributions; losses and diagnoses; what the ILM layers do."""
     write_report(evaluation, out)
     write_summary(evaluation, runs, out)
     by_arm = {arm.name: [run for run, of in runs.items() if of is arm] for arm in runs.values()}
     titles = {arm.name: arm.title for arm in runs.values()}
     curves = {titles[name]: [read_curves(run) for run in of] for name, of in by_arm.items()}
     write_figure(draw_curves(curves), out / "plots" / "losses.png")
+    diagnosed = {titles[name]: [diagnosis_curves(run) for run in of] for name, of in by_arm.items()}
+    if any(any(seeds) for seeds in diagnosed.values()):
+        write_figure(draw_curves(diagnosed, TITLES), out / "plots" / "diagnostics.png")
     first_runs = {name: of[0] for name, of in by_arm.items()}
     write_norm_statistics(first_runs, titles, str(evaluation.protocol["split"]), data, out)
 
@@ -128,7 +132,9 @@ def write_norm_statistics(
         generator, config = load_generator(run)
         pairs = read_split(data_folder(data, config.image_size), split, config)
         with flushed_denormals():
-            label_maps = (encode_label_maps(of, pairs.palette) for of in pairs.label_map.split(1))
+            label_maps = (
+                (encode_label_maps(of, pairs.palette),) for of in pairs.label_map.split(1)
+            )
             layers = found[titles[name]] = layer_statistics(generator, label_maps)
         if layers:
             title = f"ILM layers of the generator, {titles[name]}, {len(pairs)} images"

@@ -99,7 +99,7 @@ STUDIES = {
     "norms": Design(
         preset="paper",
         shared="--val-split val --image-size 128 --generator.ngf 24 --discriminator.ndf 24 "
-        "--epochs 40",
+        "--epochs 40 --diagnose-every 8 --num-samples 16",
         arms={
             "in-in": ("IN / IN", ""),
             "ilm-in": ("ILM+IN / IN", "--generator.norm ilm-in"),

@@ -122,6 +122,8 @@ class TrainConfig:
     """Epochs between saves."""
     validate_every: int | None = None
     """Epochs between validations: RMSE, SSIM and LPIPS on the folder val; unset: none."""
+    diagnose_every: int | None = None
+    """Epochs between looks at norms and gradients, for diagnostics.json; unset: none."""
     keep_best: ValidationMetric | None = None
     """With --validate-every: keep the generator that was best by this metric, in best/."""
     keep_every: int | None = None
@@ -142,6 +144,7 @@ class TrainConfig:
         self._check_range("epochs", 1, MOST_EPOCHS)
         self._check_range("keep_every", 1)
         self._check_range("validate_every", 1)
+        self._check_range("diagnose_every", 1)
         self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight", "feature_matching", "perceptual", "seed"):
             self._check_range(name, 0)

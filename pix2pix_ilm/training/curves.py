@@ -48,18 +48,20 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     return curves
 
 
-def draw_curves(trainings: Mapping[str, Sequence[Mapping[str, Curve]]]) -> "Figure":
-    """Draw a panel for everything that any training logged; faint lines are single seeds.
+def draw_curves(
+    trainings: Mapping[str, Sequence[Mapping[str, Curve]]], titles: Mapping[str, str] = TITLES
+) -> "Figure":
+    """Draw a panel for everything that any training has; faint lines are single seeds.
 
     Args:
         trainings: configuration, such as IN / IN -> each seed's curves.
+        titles: name of a curve -> title of its panel, in their order.
     """
-    logged = [
-        name for name in TITLES if any(name in of for all_of in trainings.values() for of in all_of)
-    ]
+    every = {name for seeds in trainings.values() for seed in seeds for name in seed}
+    names = [name for name in titles if name in every]
     with own_style():
-        figure, panels = new_figure(PANEL_HEIGHT * len(logged), rows=len(logged))
-        for axes, name in zip(panels, logged, strict=True):
+        figure, panels = new_figure(PANEL_HEIGHT * len(names), rows=len(names))
+        for axes, name in zip(panels, names, strict=True):
             for i, (title, seeds) in enumerate(trainings.items()):
                 curves = [smoothed(*seed[name]) for seed in seeds if name in seed]
                 if not curves:
@@ -70,7 +72,7 @@ def draw_curves(trainings: Mapping[str, Sequence[Mapping[str, Curve]]]) -> "Figu
                 length = min(len(steps) for steps, _ in curves)
                 mean = np.mean([values[:length] for _, values in curves], axis=0)
                 axes.plot(curves[0][0][:length], mean, color=color, linewidth=2, label=title)
-            axes.set_title(TITLES[name], loc="left", fontsize=11, color=INK)
+            axes.set_title(titles[name], loc="left", fontsize=11, color=INK)
             axes.grid(color=FAINT, linewidth=0.6)
         panels[0].legend(frameon=False)
         panels[-1].set_xlabel("training step")

@@ -20,6 +20,7 @@ from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.curves import write_curves
+from pix2pix_ilm.training.diagnostics import write_diagnosis
 from pix2pix_ilm.training.interrupts import Interrupted, catch_signals, report_lost_peers
 from pix2pix_ilm.training.logging import Reporter, mean_losses, read_losses
 from pix2pix_ilm.training.setup import (
@@ -245,7 +246,7 @@ class TrainingRun:
         self.last_save = done
 
     def show(self, done: int) -> None:
-        """Write a sample grid, and the curves of a validation, where they are due."""
+        """Write a sample grid, curves, and a diagnosis, where they are due."""
         if not self.accelerator.is_main_process:
             return
         if self.is_due(done, self.config.sample_every):
@@ -253,6 +254,10 @@ class TrainingRun:
             write_samples(self.folder, generator, self.samples, done)
         if self.is_due(done, self.config.validate_every):
             write_curves(self.folder)
+        if self.is_due(done, self.config.diagnose_every):
+            epoch = done // self.steps_per_epoch
+            objective = self.config.objective
+            write_diagnosis(self.folder, self.saved_networks, self.samples, objective, done, epoch)
 
     def keep_generator(self, done: int) -> None:
         """Write the generator to a folder of its own, to compare epochs later."""

@@ -7,6 +7,7 @@ training_state.pt     both networks and optimizers at one step: all that resumin
 metrics.jsonl         losses, a line every few steps
 samples/              a grid of label maps, outputs and photos every few epochs
 curves.png            losses and metrics over steps, where the training validates
+diagnostics.json      norms and gradients at a few epochs, where they are looked at
 tensorboard/          the losses and samples as curves and images
 .lock                 held by the process that trains; no more than a leftover without one
 """

@@ -24,6 +24,7 @@ from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.curves import CURVES
+from pix2pix_ilm.training.diagnostics import read_diagnoses
 
 NEUTRAL = NormOptions(neutral_start=True)
 PARTS = {
@@ -191,6 +192,30 @@ def test_a_training_that_validates_draws_its_curves(config):
     with Image.open(folder / CURVES) as picture:
         assert picture.width == 8 * 150
     assert not (loop.train(replace(config, name="plain")) / CURVES).exists()
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_looking_at_norms_and_gradients_changes_nothing_and_goes_on_after_a_crash(
+    config, monkeypatch, graph
+):
+    config = replace(config, **PARTS["neutral"], **PARTS["classes"])
+    plain = loop.train(replace(config, name="plain"))
+    config = replace(config, diagnose_every=1)
+    whole = loop.train(replace(config, name="whole"))
+    if graph:
+        pretend_graphs(monkeypatch, lambda work: pretended_capture(work, config))
+    with monkeypatch.context() as patch:
+        before_step(patch, 23, crash)
+        with pytest.raises(ZeroDivisionError):
+            loop.train(config)
+    folder = loop.resume(config.checkpoints / "run")
+    torch.testing.assert_close(state(folder), state(plain), rtol=0, atol=0)
+    first, second = read_diagnoses(folder)
+    assert read_diagnoses(whole) == [first, second]
+    assert (first.step, first.epoch, second.step, second.epoch) == (16, 1, 32, 2)
+    assert first.gradient_ratio > 0
+    assert len(first.generator) == 7
+    assert len(first.discriminator) == 2
 
 
 def test_classes_are_validated_on_and_those_of_a_start_must_be_the_same(config):
