@@ -32,7 +32,7 @@ from pix2pix_ilm.templates import render
 
 PICTURE = "facades.png"
 DRAWABLE = ("facades", "synthetic")  # data whose label maps the project can draw
-METRICS = {"rmse": "RMSE", "lpips": "LPIPS", "ssim": "SSIM"}
+METRICS = {"rmse_rgb": "RMSE (RGB)", "lpips": "LPIPS", "ssim": "SSIM"}
 CARD = Path(__file__).parent / "assets" / "model_card.md"
 
 

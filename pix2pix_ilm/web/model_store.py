@@ -16,7 +16,11 @@ from pix2pix_ilm.web.error_handlers import shorten
 
 DEFAULT_MODEL = "facades-ilm"
 MODELS_IN_MEMORY = 4
-METRICS_IN_TITLE = {"rmse": "RMSE {:.1f}", "lpips": "LPIPS {:.3f}", "ssim": "SSIM {:.3f}"}
+METRICS_IN_TITLE = {
+    "rmse_rgb": "RMSE (RGB) {:.1f}",
+    "lpips": "LPIPS {:.3f}",
+    "ssim": "SSIM {:.3f}",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

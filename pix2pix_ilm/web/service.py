@@ -39,7 +39,7 @@ ASSETS = Path(__file__).parent / "assets"
 VARIATIONS = 6
 MAX_FILES = 100  # in a batch
 METRICS = {
-    "RMSE ↓": (metrics.rmse, "{:.1f}", metrics.SSIM_WINDOW),
+    "RMSE (RGB) ↓": (metrics.rmse_rgb, "{:.1f}", metrics.SSIM_WINDOW),
     "SSIM ↑": (metrics.ssim, "{:.3f}", metrics.SSIM_WINDOW),
     "LPIPS ↓": (metrics.lpips, "{:.3f}", metrics.LPIPS_SMALLEST),
 }

@@ -105,19 +105,19 @@ def test_a_model_that_was_trained_meanwhile_is_there(folder, make_checkpoint):
 def test_the_title_tells_norms_and_metrics(folder):
     value = Interval(mean=61.25, low=60.0, high=62.5)
     record = RecordedMetrics(
-        protocol={"split": "test"}, step=7, metrics={"rmse": value, "lpips": value}
+        protocol={"split": "test"}, step=7, metrics={"rmse_rgb": value, "lpips": value}
     )
     write_json(folder / "new" / METRICS_FILE, record)
     titles = {model.name: model.title for model in ModelStore(folder).catalog.models.values()}
     assert titles == {
-        "new": "new: ILM+IN / IN, RMSE 61.2, LPIPS 61.250",
+        "new": "new: ILM+IN / IN, RMSE (RGB) 61.2, LPIPS 61.250",
         "old": "old: ILM+IN / IN",
     }
 
 
 def test_metrics_of_other_weights_are_not_shown(folder):
     record = RecordedMetrics(
-        protocol={}, step=6, metrics={"rmse": Interval(mean=1.0, low=1.0, high=1.0)}
+        protocol={}, step=6, metrics={"rmse_rgb": Interval(mean=1.0, low=1.0, high=1.0)}
     )
     write_json(folder / "new" / METRICS_FILE, record)
     assert ModelStore(folder).get("new").title == "new: ILM+IN / IN"

@@ -163,11 +163,12 @@ def test_photos_are_measured_against_a_real_one(visit, translate, tmp_path):
     visitor.drop_in("reference", tmp_path / "real.png")
     expect(visitor.page.locator("#metrics tr")).to_have_count(3)
     heads, *rows = visitor.page.locator("#metrics tr").all()
-    expect(heads.locator("th")).to_have_text(["Model", "RMSE ↓", "SSIM ↑", "LPIPS ↓"])
+    expect(heads.locator("th")).to_have_text(["Model", "RMSE (RGB) ↓", "SSIM ↑", "LPIPS ↓"])
     for row, name in zip(rows, ("facades-ilm", "facades-in"), strict=True):
         images = (translate(FACADE, name, SIZE), real)
         pair = [torch.from_numpy(np.array(image))[None] for image in images]
-        rmse, ssim, lpips = (f(*pair).item() for f in (metrics.rmse, metrics.ssim, metrics.lpips))
+        measures = (metrics.rmse_rgb, metrics.ssim, metrics.lpips)
+        rmse, ssim, lpips = (measure(*pair).item() for measure in measures)
         expect(row.locator("th")).to_have_text(name)
         expect(row.locator("td")).to_have_text([f"{rmse:.1f}", f"{ssim:.3f}", f"{lpips:.3f}"])
     visitor.page.locator("#reference").get_by_label("Remove Image").click()
@@ -229,13 +230,13 @@ def test_without_a_model_one_can_paint_and_learns_what_to_do(
 
 
 def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_checkpoint, tmp_path):
-    values = {"rmse": 61.2, "lpips": 0.435, "ssim": 0.231}
+    values = {"rmse_rgb": 61.2, "lpips": 0.435, "ssim": 0.231}
     measured = {name: Interval(mean=x, low=x, high=x) for name, x in values.items()}
     record = RecordedMetrics(protocol={"split": "test"}, step=7, metrics=measured)
     write_json(make_checkpoint("facades-ilm") / METRICS_FILE, record)
     make_checkpoint("plain", norm="none")
     visitor = visit(serve_page(tmp_path))
-    title = "facades-ilm: ILM+IN / IN, RMSE 61.2, LPIPS 0.435, SSIM 0.231"
+    title = "facades-ilm: ILM+IN / IN, RMSE (RGB) 61.2, LPIPS 0.435, SSIM 0.231"
     field = visitor.page.locator("#model input")
     expect(field).to_have_value(title)
     assert field.evaluate("field => field.scrollWidth <= field.clientWidth")

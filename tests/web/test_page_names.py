@@ -37,7 +37,7 @@ def odd_models(make_checkpoint, tmp_path):
         (checkpoint / MODEL_CONFIG).write_text(json.dumps(config))
         value = Interval(mean=1.0, low=0.0, high=2.0)
         record = RecordedMetrics(
-            protocol={MARKUP: MARKUP}, step=7, metrics={"rmse": value, MARKUP: value}
+            protocol={MARKUP: MARKUP}, step=7, metrics={"rmse_rgb": value, MARKUP: value}
         )
         write_json(checkpoint / METRICS_FILE, record)
     return tmp_path
