@@ -223,8 +223,9 @@ def test_without_a_model_one_can_paint_and_learns_what_to_do(
 
     checkpoint = make_checkpoint("later", norm="in")
     page.reload()
-    photo = Translator.load(checkpoint, "cpu")([resize(FACADE, 32, 32)])[0]
+    photo = Translator.load(checkpoint, "cpu")([resize(expected, 32, 32)])[0]
     visitor.expect_photo(photo)
+    assert np.array_equal(visitor.label_map(), expected)  # the painting outlives the reload
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#model input")).to_have_value("later: IN / IN")
 

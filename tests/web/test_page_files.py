@@ -127,6 +127,22 @@ def test_images_can_be_dropped_and_pasted(visit, translate, save):
     visitor.expect_photo(translate(label_maps[2]))
 
 
+def test_a_file_dropped_on_the_painter_is_an_upload(visit, translate, save):
+    visitor = visit()
+    expect(visitor.caption).to_contain_text("64x64")
+    canvas = visitor.page.locator("#canvas canvas")
+    for name, content in {"notes.txt": b"notes", "house.png": LABEL_MAP}.items():
+        carried = transfer(visitor.page, save(name, content))
+        refused = """([canvas, kind, dataTransfer]) => !canvas.dispatchEvent(
+            new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }))"""
+        for kind in ("dragover", "drop"):  # the browser itself would open the file
+            assert visitor.page.evaluate(refused, [canvas.element_handle(), kind, carried])
+    visitor.expect_photo(translate(LABEL_MAP))
+    expect(visitor.page.get_by_role("tab", name="Upload")).to_have_attribute(
+        "aria-selected", "true"
+    )
+
+
 def test_text_in_the_clipboard_is_left_alone(visit):
     visitor = visit()
     prevented = visitor.page.evaluate(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 from web.painting import COLORS, DOUBLED, disc, is_selected, wall, with_rectangle
+from web.visitor import wait_until
 
 from pix2pix_ilm.web.painter import palette_entries
 
@@ -28,18 +29,35 @@ def touched(open_painter):
     return painter, touch
 
 
-def test_one_finger_paints_and_a_second_is_ignored(touched):
+def test_one_finger_paints(touched):
     painter, touch = touched
     scrolled = painter.page.evaluate("window.scrollY")
     touch("Start", (10, 10))
     touch("Move", (30, 40))
-    touch("Start", (30, 40), (200, 200))
-    touch("Move", (50, 60), (240, 250))
+    touch("Move", (50, 60))
     touch("End")
     painter.expect_received(1)
     expected = with_rectangle(wall(), (10, 10), (50, 60), "Window")
     assert np.array_equal(painter.received[0], expected)
     assert painter.page.evaluate("window.scrollY") == scrolled
+
+
+def test_two_fingers_enlarge_the_page_and_paint_nothing(touched):
+    painter, touch = touched
+    touch("Start", (100, 100))
+    touch("Move", (110, 110))
+    assert painter.color(105, 105) == "Window"
+    touch("Start", (110, 110), (150, 150))
+    for step in range(1, 20):
+        touch("Move", (110 - 5 * step, 110 - 5 * step), (150 + 5 * step, 150 + 5 * step))
+    touch("End")
+    wait_until(
+        painter.page,
+        lambda: painter.page.evaluate("visualViewport.scale") > 1.5,
+        "the page was not enlarged",
+    )
+    assert np.array_equal(painter.label_map(), wall())
+    assert not painter.received
 
 
 def test_a_canceled_touch_takes_its_stroke_back(touched):
@@ -132,6 +150,47 @@ def test_keys_elsewhere_are_not_the_painters(painter):
     painter.press("Control+z")
     assert is_selected(painter, "Rectangle")
     expect(painter.root.get_by_role("radio", name="Window")).to_be_checked()
+
+
+def test_keys_that_nothing_else_takes_work_from_anywhere(painter):
+    painter.drag((5, 5), (50, 50))
+    painter.page.get_by_role("button", name="Submit").focus()
+    painter.press("b", "3")
+    assert is_selected(painter, "Brush")
+    expect(painter.root.get_by_role("radio", name="Door")).to_be_checked()
+    painter.press("Control+z")
+    assert np.array_equal(painter.label_map(), wall())
+    painter.page.evaluate("document.activeElement.blur()")
+    painter.press("Control+Shift+z", "f")
+    assert painter.color(20, 20) == "Window"
+    assert is_selected(painter, "Fill")
+
+
+def test_a_hidden_painter_takes_no_keys(painter):
+    painter.drag((5, 5), (50, 50))
+    painted = painter.label_map()
+    painter.page.get_by_role("tab", name="Else").click()
+    painter.press("b", "Control+z")
+    painter.page.get_by_role("tab", name="Draw").click()
+    painter.wait_for(painted)
+    assert is_selected(painter, "Rectangle")
+
+
+def test_the_picture_outlives_a_reload_and_going_back(painter, open_painter):
+    painter.drag((5, 5), (50, 50))
+    painted = painter.label_map()
+    painter.expect_received(1)
+    page = painter.page
+    page.reload()
+    painter.wait_for(painted)
+    page.get_by_role("button", name="Submit").click()
+    painter.expect_received(1)  # the page is a new one for the server
+    assert np.array_equal(painter.received[0], painted)
+    page.goto("about:blank")
+    page.go_back()
+    painter.wait_for(painted)
+    other = open_painter()
+    assert np.array_equal(other.label_map(), wall())  # another tab begins anew
 
 
 def test_the_browser_keeps_its_own_shortcuts(painter):

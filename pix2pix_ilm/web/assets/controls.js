@@ -9,8 +9,9 @@ function pointOf(event) {
 }
 
 function onPointerDown(event) {
-  const busy = stroke && stroke.pointer !== null; // with another finger, or another device
-  if (event.button !== 0 || event.ctrlKey || !event.isPrimary || busy) return;
+  if (!event.isPrimary) return cancelStroke(); // two fingers enlarge the page
+  const busy = stroke && stroke.pointer !== null; // with another device
+  if (event.button !== 0 || event.ctrlKey || busy) return;
   cancelStroke(); // of the keyboard
   canvas.focus({ preventScroll: true });
   canvas.setPointerCapture(event.pointerId);
@@ -119,10 +120,18 @@ function actionOf(event) {
 }
 
 function onKeyDown(event) {
-  const action = actionOf(event);
+  const action = element.contains(event.target) ? actionOf(event) : actionElsewhere(event);
   if (!action) return;
   event.preventDefault();
   action();
+}
+
+// Tools, classes and history also answer to keys that nothing else on the page takes.
+function actionElsewhere(event) {
+  const taken = event.target.closest?.("input, textarea, select, [contenteditable], [role=dialog]");
+  if (taken || event.altKey || !canvas.offsetParent) return null;
+  if (event.ctrlKey || event.metaKey) return historyAction(event);
+  return event.key === "Escape" ? stroke && cancelStroke : SHORTCUTS[event.key.toLowerCase()];
 }
 
 function onClick(event) {
@@ -144,6 +153,6 @@ canvas.addEventListener("pointercancel", whereItsStrokeEnds(cancelStroke));
 canvas.addEventListener("lostpointercapture", whereItsStrokeEnds(finishStroke)); // follows pointerup
 canvas.addEventListener("focus", () => useKeyboard(canvas.matches(":focus-visible")));
 canvas.addEventListener("blur", onBlur);
-element.addEventListener("keydown", onKeyDown);
+document.addEventListener("keydown", onKeyDown);
 element.addEventListener("click", onClick);
 slider.addEventListener("input", () => chooseSize(Number(slider.value)));

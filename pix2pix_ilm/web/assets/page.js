@@ -1,5 +1,5 @@
 () => {
-  // An image that is pasted anywhere on the page becomes the upload.
+  // An image that is pasted anywhere on the page, or dropped on the painter, becomes the upload.
   const uploadInput = () => document.querySelector("#upload input[type=file]");
 
   const openUpload = async () => {
@@ -11,18 +11,25 @@
     return uploadInput();
   };
 
-  document.addEventListener("paste", async (event) => {
-    const image = [...(event.clipboardData?.files ?? [])].find((file) =>
-      file.type.startsWith("image/"),
-    );
+  const upload = async (event, files) => {
+    const image = [...(files ?? [])].find((file) => file.type.startsWith("image/"));
     if (!image) return;
     event.preventDefault();
     const input = await openUpload();
     if (!input) return;
-    const files = new DataTransfer();
-    files.items.add(image);
-    input.files = files.files;
+    const chosen = new DataTransfer();
+    chosen.items.add(image);
+    input.files = chosen.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const isOnPainter = (event) => event.target.closest?.("#canvas");
+
+  document.addEventListener("paste", (event) => upload(event, event.clipboardData?.files));
+  document.addEventListener("dragover", (event) => isOnPainter(event) && event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!isOnPainter(event)) return;
+    event.preventDefault(); // or the browser would leave the page for the file
+    upload(event, event.dataTransfer.files);
   });
 
   // A file that is no image makes room for the next one; the message says what is wrong with it.

@@ -31,12 +31,32 @@ function show() {
 
 function store() {
   props.value = canvas.toDataURL("image/png");
+  keep(props.value);
 }
 
 function send() {
   store();
   trigger("input");
   refresh();
+}
+
+// The picture outlives a reload, and going back to the page, until its tab is closed.
+const PLACE = `${location.pathname} ${element.parentElement.closest("[id]")?.id}`;
+
+function keep(url) {
+  try {
+    sessionStorage.setItem(PLACE, url);
+  } catch {
+    // no room, or no permission: then it does not
+  }
+}
+
+function kept() {
+  try {
+    return sessionStorage.getItem(PLACE);
+  } catch {
+    return null;
+  }
 }
 
 // A value that the server set. Pictures decode a moment later; what came meanwhile wins.
@@ -224,6 +244,13 @@ canvas.setAttribute("aria-describedby", find(".help").id);
 pixels.fill(ground);
 show();
 refresh();
+const initial = props.value;
+let restored = kept(); // until gradio has set its first value once more
+if (restored) props.value = restored;
 if (props.value) receive(props.value, false);
 else store(); // so that an untouched canvas can be submitted
-watch("value", () => receive(props.value, true));
+watch("value", () => {
+  if (restored && props.value === initial) props.value = restored;
+  else receive(props.value, true);
+  restored = null;
+});
