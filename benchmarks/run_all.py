@@ -49,7 +49,7 @@ class Options:
     quick: bool = False
     """Tiny sizes: to see that everything runs."""
     only: tuple[str, ...] = tuple(BENCHMARKS)
-    """Which benchmarks."""
+    """Benchmarks to run."""
     tables: tuple[Path, ...] = ()
     """JSON files whose figures go into docs/performance.md; later ones come last."""
     document: Path = DOCUMENT
@@ -81,7 +81,7 @@ def run(options: Options, out: Path) -> None:
 
 
 def plan(*, quick: bool) -> Iterator[tuple[str, Any]]:
-    """Which benchmarks with which settings, for the device that is there."""
+    """Yield benchmarks and their settings, for the device that is there."""
     cuda = torch.cuda.is_available()
     for step in gpu_steps() if cuda else cpu_steps():
         yield "train_step", tiny_step(step) if quick else step

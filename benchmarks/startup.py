@@ -1,4 +1,4 @@
-"""How long a person waits: for --help, and for the first training step of ``train quick``.
+"""Time to --help, and to the first training step of ``train quick``.
 
 Every measurement starts a new process; the caches are warm, as they are from the second time on.
 
@@ -27,9 +27,9 @@ class Options:
     """Measure the start of commands."""
 
     rounds: int = 5
-    """How often each is started and measured."""
+    """Measured starts of each."""
     warm_ups: int = 1
-    """How often before that, unmeasured."""
+    """Starts before that, unmeasured."""
 
 
 def main(options: Options) -> None:

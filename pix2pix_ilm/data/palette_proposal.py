@@ -22,7 +22,7 @@ NEAR, LEAST_NEAR = 16, 0.7  # so near to a class's color are so many flat pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How often each number occurs: an index, or a color as 0xRRGGBB."""
+    """Frequencies of numbers: of indices, or of colors as 0xRRGGBB."""
 
     numbers: Int64[np.ndarray, " n"]
     counts: Int64[np.ndarray, " n"]
@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What is in one label map."""
+    """Content of one label map."""
 
     is_index_map: bool
     every: Counts
