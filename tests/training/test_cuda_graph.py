@@ -9,37 +9,20 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from training.steps import before_step
+from training.steps import assert_same_training, before_step, state_of
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.models.discriminator import DiscriminatorConfig
-from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, run_folder, setup, step
-from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.cuda_graph import WARMUP_STEPS, CapturedStep, cuda_capture
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
 
 
 @pytest.fixture
-def config(drawn_pairs, tmp_path):
-    return TrainConfig(
-        name="run",
-        checkpoints=tmp_path,
-        data=str(drawn_pairs),
-        image_size=32,
-        generator=GeneratorConfig(ngf=4, norm="ilm-in"),
-        discriminator=DiscriminatorConfig(ndf=4, norm="ilm-in", n_layers=2),
-        epochs=3,
-        decay_epochs=2,
-        device="cpu",
-        tracker="none",
-        log_every=4,
-        save_every=1,
-        num_samples=2,
-    )
+def config(config):
+    return replace(config, epochs=3, decay_epochs=2, log_every=4)
 
 
 def pretended_capture(work, config=None):
@@ -61,14 +44,6 @@ def pretend_graphs(monkeypatch, capture):
     monkeypatch.setattr(setup, "cuda_capture", capture)
 
 
-def state(folder):
-    return torch.load(folder / run_folder.STATE, weights_only=True)
-
-
-def assert_equal_trainings(folder, other):
-    torch.testing.assert_close(state(folder), state(other), rtol=0, atol=0)
-
-
 @pytest.mark.parametrize("classes", [None, FACADES_PALETTE], ids=["colors", "classes"])
 def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch, classes):
     config = replace(config, label_classes=classes)
@@ -77,7 +52,7 @@ def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch, classes):
     pretend_graphs(monkeypatch, lambda work: captures.append(work) or pretended_capture(work))
     replayed = loop.train(config)
     assert len(captures) == 1  # once in 48 steps, over three learning rates
-    assert_equal_trainings(plain, replayed)
+    assert_same_training(plain, replayed)
     assert (plain / run_folder.METRICS).read_text().count("\n") == 12
 
 
@@ -89,14 +64,14 @@ def test_a_resumed_training_is_captured_anew(config, monkeypatch):
         with pytest.raises(Interrupted):
             loop.train(config)
     loop.resume(config.checkpoints / "run")
-    assert_equal_trainings(plain, config.checkpoints / "run")
+    assert_same_training(plain, config.checkpoints / "run")
 
 
 def test_where_capturing_fails_the_training_goes_on_with_one_line(config, monkeypatch, capsys):
     plain = loop.train(replace(config, name="plain"))
     capsys.readouterr()
     pretend_graphs(monkeypatch, failing_capture)
-    assert_equal_trainings(plain, loop.train(config))
+    assert_same_training(plain, loop.train(config))
     said = [line for line in capsys.readouterr().out.splitlines() if "graph" in line]
     assert said == ["no CUDA graph, going on without: operation not permitted"]
 
@@ -127,7 +102,7 @@ def test_a_capture_that_fails_in_the_generators_half_leaves_no_trace(config, mon
                     part.load_state_dict(state)
 
     pretend_graphs(monkeypatch, failing_late)
-    assert_equal_trainings(plain, loop.train(config))
+    assert_same_training(plain, loop.train(config))
     assert len(failures) == 1
     assert "no CUDA graph, going on without: not when capturing" in capsys.readouterr().out
 
@@ -213,7 +188,7 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
         assert isinstance(group["lr"], torch.Tensor)
         assert group["capturable"]
     run_folder.save_run(half, networks, 48, config)
-    assert isinstance(state(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
+    assert isinstance(state_of(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
 
     longer = {"epochs": 4}
     for folder in (plain, half):
@@ -221,7 +196,7 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
         record = replace(record, config=replace(record.config, **longer))
         files.write_json(folder / run_folder.RUN, record)
         loop.resume(folder)
-    assert_equal_trainings(plain, half)
+    assert_same_training(plain, half)
 
 
 gpu = [

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from training import distributed_worker
+from training.steps import state_of
 
 from pix2pix_ilm import files
 from pix2pix_ilm.errors import UserError
@@ -85,10 +86,6 @@ def work_alone(*arguments: object) -> None:
         torch.set_default_dtype(before)
 
 
-def state_of(checkpoints: Path) -> dict:
-    return torch.load(checkpoints / "run" / run_folder.STATE, weights_only=True)
-
-
 def losses_of(checkpoints: Path) -> list[tuple]:
     lines = (checkpoints / "run" / run_folder.METRICS).read_text().splitlines()
     return [(row["step"], row["discriminator"], row["l1"]) for row in map(json.loads, lines)]
@@ -100,7 +97,8 @@ def assert_equal_to_rounding(one: Path, other: Path) -> None:
     A bias before a norm has no gradient but rounding, about 1e-15, which Adam divides by 1e-8
     (its eps) and multiplies by 2e-4 (the rate): 2e-11 in each of 16 steps.
     """
-    torch.testing.assert_close(state_of(one), state_of(other), rtol=1e-7, atol=1e-9)
+    states = (state_of(checkpoints / "run") for checkpoints in (one, other))
+    torch.testing.assert_close(*states, rtol=1e-7, atol=1e-9)
     for row, other_row in zip(losses_of(one), losses_of(other), strict=True):
         assert row == pytest.approx(other_row, rel=1e-7)
 
@@ -156,7 +154,7 @@ def test_a_run_of_two_processes_is_resumed_by_one(alone, together, drawn_pairs):
 
 
 def test_batch_norm_trains_in_several_processes(together):
-    assert state_of(together["batch-norm"])["step"] == 8
+    assert state_of(together["batch-norm"] / "run")["step"] == 8
 
 
 def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_path):

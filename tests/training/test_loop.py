@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate.utils import LoggerType
 from PIL import Image
-from training.steps import before_step, crash
+from training.steps import assert_same_training, before_step, crash, state_of
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.images import to_model_range, to_uint8
@@ -27,7 +27,6 @@ from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.seeds import derive_seed
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.training import loop, run_folder, setup
-from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
 
@@ -35,29 +34,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
-def config(drawn_pairs, tmp_path):
-    return TrainConfig(
-        name="run",
-        checkpoints=tmp_path,
-        data=str(drawn_pairs),
-        image_size=32,
-        generator=GeneratorConfig(ngf=4, norm="ilm-in"),
-        discriminator=DiscriminatorConfig(ndf=4, norm="ilm-in", n_layers=2),
-        epochs=3,
-        device="cpu",
-        log_every=5,
-        sample_every=1,
-        save_every=1,
-        num_samples=2,
-    )
-
-
-def state_of(folder):
-    return torch.load(folder / run_folder.STATE, weights_only=True)
-
-
-def assert_same_training(folder, other):
-    torch.testing.assert_close(state_of(folder), state_of(other), rtol=0, atol=0)
+def config(config):
+    return replace(config, epochs=3, tracker="tensorboard", log_every=5, sample_every=1)
 
 
 def new_run(config):

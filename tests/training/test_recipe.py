@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from training.steps import before_step, crash
+from training.steps import assert_same_training, before_step, crash, state_of
 from training.test_cuda_graph import pretend_graphs, pretended_capture
 
 from pix2pix_ilm import checkpoints, metrics
@@ -22,7 +22,6 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.training import loop, run_folder
-from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.curves import CURVES
 from pix2pix_ilm.training.diagnostics import read_diagnoses
 
@@ -42,26 +41,6 @@ PARTS = {
 }
 
 
-@pytest.fixture
-def config(drawn_pairs, tmp_path):
-    return TrainConfig(
-        name="run",
-        checkpoints=tmp_path,
-        data=str(drawn_pairs),
-        image_size=32,
-        generator=GeneratorConfig(ngf=4, norm="ilm-in"),
-        discriminator=DiscriminatorConfig(ndf=4, n_layers=2),
-        epochs=2,
-        device="cpu",
-        tracker="none",
-        save_every=1,
-    )
-
-
-def state(folder):
-    return torch.load(folder / run_folder.STATE, weights_only=True)
-
-
 @pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
 @pytest.mark.parametrize("part", PARTS)
 def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, part, graph):
@@ -74,14 +53,14 @@ def test_a_crash_and_a_resume_end_like_no_crash(config, monkeypatch, part, graph
         with pytest.raises(ZeroDivisionError):
             loop.train(config)
     folder = loop.resume(config.checkpoints / "run")
-    torch.testing.assert_close(state(folder), state(whole), rtol=0, atol=0)
+    assert_same_training(folder, whole)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_changes_what_is_learned(config, part):
     plain = loop.train(replace(config, name="plain", epochs=1))
     other = loop.train(replace(config, epochs=1, **PARTS[part]))
-    weights = [state(folder)["generator"]["encoder.0.conv.weight"] for folder in (plain, other)]
+    weights = [state_of(folder)["generator"]["encoder.0.conv.weight"] for folder in (plain, other)]
     assert torch.equal(*weights) is (part == "ema")  # which leaves the training alone
 
 
@@ -102,7 +81,7 @@ def test_a_run_starts_from_a_checkpoints_weights_also_after_a_crash(config, monk
             loop.train(config)
     folder = loop.resume(config.checkpoints / "run")
     for part, same in (("generator", True), ("discriminator", False)):
-        ours, theirs = (state(one)[part] for one in (folder, first))
+        ours, theirs = (state_of(one)[part] for one in (folder, first))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs) is same
     (first / checkpoints.WEIGHTS).unlink()
     loop.resume(folder)  # which needs them no more
@@ -149,7 +128,7 @@ def test_validation_is_logged_and_the_best_generator_kept_also_over_a_crash(
         with pytest.raises(ZeroDivisionError):
             loop.train(config)
     folder = loop.resume(config.checkpoints / "run")
-    torch.testing.assert_close(state(folder), state(whole), rtol=0, atol=0)
+    assert_same_training(folder, whole)
 
     rows = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
     values = {row["step"]: row[f"val_{metric}"] for row in rows if f"val_{metric}" in row}
@@ -209,7 +188,7 @@ def test_looking_at_norms_and_gradients_changes_nothing_and_goes_on_after_a_cras
         with pytest.raises(ZeroDivisionError):
             loop.train(config)
     folder = loop.resume(config.checkpoints / "run")
-    torch.testing.assert_close(state(folder), state(plain), rtol=0, atol=0)
+    assert_same_training(folder, plain)
     first, second = read_diagnoses(folder)
     assert read_diagnoses(whole) == [first, second]
     assert (first.step, first.epoch, second.step, second.epoch) == (16, 1, 32, 2)
