@@ -1,8 +1,6 @@
 """Several processes train like one: same losses, same weights, whoever resumes."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +10,7 @@ import pytest
 import torch
 from training import distributed_worker
 from training.steps import state_of
+from two_processes import call_in_two_processes
 
 from pix2pix_ilm import files
 from pix2pix_ilm.errors import UserError
@@ -20,48 +19,10 @@ from pix2pix_ilm.training import run_folder
 pytestmark = pytest.mark.slow
 
 
-TWO_PROCESSES_EACH = """
-import json, os, sys, traceback
-from training import distributed_worker
-
-for number, (port, arguments) in enumerate(json.loads(sys.argv[1])):
-    children = []
-    for rank in map(str, range(2)):
-        children.append(os.fork())  # with PyTorch, which took seconds to import
-        if not children[-1]:
-            os.environ.update(
-                RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
-                MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
-            )
-            try:
-                distributed_worker.main(*arguments)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-    if any(os.waitpid(child, 0)[1] for child in children):
-        sys.exit(f"training {number} failed")
-"""
-
-
 def work_together(*trainings: tuple[object, ...]) -> None:
-    """Train in two processes at a time, which meet as torchrun lets them."""
-    tasks = [(free_port(), [str(argument) for argument in training]) for training in trainings]
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_PROCESSES_EACH, json.dumps(tasks)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Train in two processes at a time."""
+    calls = [list(map(str, training)) for training in trainings]
+    call_in_two_processes("training.distributed_worker", "main", *calls)
 
 
 def work_under_torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
