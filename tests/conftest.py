@@ -35,7 +35,7 @@ def _fresh_accelerator():
 
 @pytest.fixture
 def unchecked():
-    """Hand wrong types to the package's own checks, past those of the tests."""
+    """Leave out the tests' checks of shapes and types, so that the package's own see wrong ones."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield

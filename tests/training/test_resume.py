@@ -28,6 +28,9 @@ from pix2pix_ilm.errors import LockedError, SettingError, UserError
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.interrupts import Interrupted
 
+# The steps are those of test_loop.py, which checks their shapes; doing so takes half of the time.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
