@@ -1,4 +1,4 @@
-"""What convert_norms changes in torchvision's networks: a table in Markdown.
+"""Changes of convert_norms to torchvision's networks: a table in Markdown.
 
 Weights are counted, not computed with: nothing is downloaded, and no memory is filled.
 
@@ -30,7 +30,7 @@ class Network:
     build: Callable[[], nn.Module]
     key_group_size: int = 16
     arguments: dict[str, Any]
-    """What else convert_norms is told."""
+    """Further arguments of convert_norms."""
 
 
 def mask_rcnn() -> nn.Module:

@@ -30,7 +30,7 @@ class Options:
     bf16: bool = False
     """Convolve in bfloat16, by autocast."""
     rounds: int = 15
-    """How often each variant takes its turn."""
+    """Turns of each variant."""
 
 
 def main(options: Options) -> None:

@@ -1,4 +1,4 @@
-"""What a data set costs as it grows: drawing, importing, starting again, memory.
+"""Costs of a growing data set: drawing, importing, starting again, memory.
 
 Importing decodes all pairs into the cache once; every later start, here in a process of its own,
 only opens it. Everything is put into a temporary folder and deleted.

@@ -36,7 +36,7 @@ class Options:
     """Measure the metrics on random images."""
 
     images: int = 200
-    """How many pairs of images to compare."""
+    """Number of pairs of images to compare."""
     image_size: int = 256
     """Height and width."""
     batch_size: int = 50

@@ -49,7 +49,7 @@ class Options:
     quick: bool = False
     """Tiny sizes: to see that everything runs."""
     only: tuple[str, ...] = tuple(BENCHMARKS)
-    """Which benchmarks."""
+    """Benchmarks to run."""
     tables: tuple[Path, ...] = ()
     """JSON files whose figures go into docs/performance.md; later ones come last."""
     document: Path = DOCUMENT
@@ -81,10 +81,11 @@ def run(options: Options, out: Path) -> None:
 
 
 def plan(*, quick: bool) -> Iterator[tuple[str, Any]]:
-    """Which benchmarks with which settings, for the device that is there."""
+    """Yield benchmarks and their settings, for the device that is there."""
     cuda = torch.cuda.is_available()
-    for step in gpu_steps() if cuda else cpu_steps():
-        yield "train_step", tiny_step(step) if quick else step
+    steps = gpu_steps() if cuda else cpu_steps()
+    for step in dict.fromkeys(map(tiny_step, steps)) if quick else steps:
+        yield "train_step", step
     if quick:
         yield "translate", translate.Options(ngf=4, image_size=64, rounds=2)
     else:
@@ -95,7 +96,8 @@ def plan(*, quick: bool) -> Iterator[tuple[str, Any]]:
         if quick
         else data_scale.Options(pairs=(500, 5_000) if cuda else (500, 5_000, 50_000)),
     )
-    yield "startup", startup.Options(rounds=1, warm_ups=0) if quick else startup.Options()
+    small = startup.Options(rounds=1, warm_ups=0, image_size=32)
+    yield "startup", small if quick else startup.Options()
 
 
 def cpu_steps() -> Iterator[train_step.Options]:

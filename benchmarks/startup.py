@@ -1,4 +1,4 @@
-"""How long a person waits: for --help, and for the first training step of ``train quick``.
+"""Time to --help, and to the first training step of ``train quick``.
 
 Every measurement starts a new process; the caches are warm, as they are from the second time on.
 
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ class Options:
     """Measure the start of commands."""
 
     rounds: int = 5
-    """How often each is started and measured."""
+    """Measured starts of each."""
     warm_ups: int = 1
-    """How often before that, unmeasured."""
+    """Starts before that, unmeasured."""
+    image_size: int = 128
+    """Height and width of the facades that are drawn and trained on."""
 
 
 def main(options: Options) -> None:
@@ -38,7 +41,10 @@ def main(options: Options) -> None:
 
 def measure(options: Options) -> dict[str, Any]:
     """Seconds of every start."""
-    measured = {"--help": help_seconds, "train quick, to its first step": first_step_seconds}
+    measured = {
+        "--help": help_seconds,
+        "train quick, to its first step": partial(first_step_seconds, options.image_size),
+    }
     times = options.warm_ups + options.rounds
     return {
         name: [work() for _ in range(times)][options.warm_ups :] for name, work in measured.items()
@@ -51,10 +57,11 @@ def help_seconds() -> float:
     return time.perf_counter() - start
 
 
-def first_step_seconds() -> float:
+def first_step_seconds(image_size: int) -> float:
     """Until the losses of the first step are printed; then the training is stopped."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*PROGRAM, "train", "quick", "--log-every", "1", "--checkpoints", folder]
+        size = ["--image-size", str(image_size)]
+        command = [*PROGRAM, "train", "quick", *size, "--log-every", "1", "--checkpoints", folder]
         start = time.perf_counter()
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd(),

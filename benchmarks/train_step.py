@@ -60,7 +60,7 @@ class Options:
     workers: int = 2
     """Processes of the plain recipe's DataLoader."""
     rounds: int = 7
-    """How often each variant takes its turn."""
+    """Turns of each variant."""
     steps: int = 3
     """Steps in a turn."""
 

@@ -35,7 +35,7 @@ class Options:
     device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
     rounds: int = 40
-    """How often each variant takes its turn."""
+    """Turns of each variant."""
 
 
 def main(options: Options) -> None:

@@ -58,7 +58,7 @@ class Options:
     key_group_size: int = 16
     """Channels per key group of the ILM norms."""
     device: Device = "auto"
-    """Where to compute; auto: the fastest that is there."""
+    """Device to compute on; auto: the fastest that is there."""
 
     def __post_init__(self) -> None:
         if self.seeds < 2:

@@ -38,11 +38,11 @@ class Options:
     """Draw image pairs that are no label maps."""
 
     kind: Positional[Literal["edges", "gray"]]
-    """What A is: lines (side by side with B), or gray (in a folder of its own)."""
+    """Form of A: lines (side by side with B), or gray (in a folder of its own)."""
     out: Path
     """A new folder for the pairs."""
     count: int = 500
-    """How many pairs."""
+    """Number of pairs."""
     size: int = 64
     """Height and width of each image."""
     seed: int = 0

@@ -38,7 +38,7 @@ class ModelConfig:
     direction: Direction
     """BtoA: the right half of a side-by-side image is the input; AtoB: the left one."""
     data: str
-    """What it was trained on."""
+    """Data set that it was trained on."""
     step: int | None
     """Training steps behind the weights; None if they came from elsewhere."""
     discriminator_norm: NormName | None = None

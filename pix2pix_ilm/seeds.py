@@ -3,7 +3,7 @@
 import numpy as np
 
 INIT, ORDER, STEP, SAMPLE, CONVOLUTION = range(5)
-"""What a seed is for: the networks' weights, the order of an epoch's pairs, all that is random in a
+"""Purposes of seeds: the networks' weights, the order of an epoch's pairs, all that is random in a
 training step, the dropout masks of a sampled photo, the weights of one convolution."""
 
 

@@ -14,14 +14,15 @@ from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks
 
 
-@pytest.fixture(autouse=True)
-def _fixed_seed_and_one_thread():
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
     """On tensors this small, threads mostly wait for one another."""
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def _fresh_accelerator():
 
 @pytest.fixture
 def unchecked():
-    """Hand wrong types to the package's own checks, past those of the tests."""
+    """Leave out the tests' checks of shapes and types, so that the package's own see wrong ones."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield

@@ -40,6 +40,17 @@ def test_no_two_seeds_coincide_whatever_they_are_for():
     assert len({derive_seed(*each) for each in parts}) == len(parts)
 
 
+def test_no_two_seeds_of_trainings_are_equal():
+    """Of any purpose: they take one, two or three numbers more than the training's own."""
+    purposes = [
+        (INIT,),
+        *((ORDER, epoch) for epoch in range(50)),
+        *((STEP, process, step) for process in range(4) for step in range(50)),
+    ]
+    seeds = {derive_seed(seed, *purpose) for seed in range(4) for purpose in purposes}
+    assert len(seeds) == 4 * len(purposes)
+
+
 def test_seeds_need_no_torch():
     program = "import sys, pix2pix_ilm.seeds; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

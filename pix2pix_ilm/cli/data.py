@@ -16,7 +16,7 @@ class Download:
     """Download CMP Facades (30 MB), check it and unpack it."""
 
     name: Positional[Literal["facades"]]
-    """Which data set."""
+    """Name of the data set."""
     out: Path = Path("data/facades")
     """Folder to put it into."""
     archive: Path | None = None
@@ -32,7 +32,7 @@ class Check:
     label_classes: str = "none"
     """facades, or a JSON file of classes: index maps must not have numbers of others."""
     direction: Literal["AtoB", "BtoA"] = "BtoA"
-    """Which are the label maps, where there are label classes: A (AtoB), or B (BtoA)."""
+    """Side of the label maps, where there are label classes: A (AtoB), or B (BtoA)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Synthesize:
     out: Path
     """A new folder for train, val and test."""
     count: int = 500
-    """How many pairs."""
+    """Number of pairs."""
     size: int = 256
     """Height and width of each image."""
     seed: int = 0
@@ -56,7 +56,7 @@ class Palette:
     path: Positional[Path]
     """The data set's folder."""
     direction: Literal["AtoB", "BtoA"] = "BtoA"
-    """Which are the label maps: A (AtoB), or B (BtoA)."""
+    """Side of the label maps: A (AtoB), or B (BtoA)."""
     split: str = "train"
     """Split to look at, or a slice of one, such as train[:50]."""
     out: Path | None = None

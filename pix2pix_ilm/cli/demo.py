@@ -29,7 +29,7 @@ class Demo:
     share: bool = False
     """Also open a public address through Gradio's servers."""
     device: Device = "auto"
-    """Where to compute; auto: the fastest that is there."""
+    """Device to compute on; auto: the fastest that is there."""
 
     def __post_init__(self) -> None:
         if self.port is not None and not 1 <= self.port <= 65535:

@@ -39,7 +39,7 @@ class Evaluate:
     record: bool = False
     """Also write each checkpoint's metrics to its metrics.json, which the web page shows."""
     device: Device = "auto"
-    """Where to compute; auto: the fastest that is there."""
+    """Device to compute on; auto: the fastest that is there."""
     batch_size: int = 8
     """Images at once."""
     seed: int = 0

@@ -19,7 +19,7 @@ class ImportWeights:
     out: Path
     """A new folder for the checkpoint, such as checkpoints/NAME."""
     direction: Literal["AtoB", "BtoA"] = "BtoA"
-    """What it was trained to translate; the file does not say."""
+    """Direction it was trained to translate in; the file does not say."""
     batch_statistics: bool = False
     """Normalize with each image's statistics instead of BatchNorm's running ones, as that project
     does unless it is run with --eval."""

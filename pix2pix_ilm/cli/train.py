@@ -21,7 +21,7 @@ class Resume:
     resume: Path
     """The run's folder, such as checkpoints/NAME."""
     data: str | None = None
-    """Where the training data lie now, if they were moved; they must be the same."""
+    """Present place of the training data, if they were moved; they must be the same."""
     epochs: int | None = None
     """Train up to this epoch instead of the run's last one. The learning rate of every epoch to
     come is that of a run of so many epochs: where it had begun to fall, it rises again."""

@@ -26,7 +26,7 @@ class Translate:
     fast: bool = False
     """Compute in bfloat16, where the processor has instructions for it."""
     device: Device = "auto"
-    """Where to compute; auto: the fastest that is there."""
+    """Device to compute on; auto: the fastest that is there."""
 
     def __post_init__(self) -> None:
         if not self.inputs:

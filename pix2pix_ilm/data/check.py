@@ -1,4 +1,4 @@
-"""What a folder of image pairs holds, what is left out of it, and every problem in it."""
+"""Inspection of a folder of image pairs: content, left-out files and problems."""
 
 from collections import Counter
 from collections.abc import Sequence

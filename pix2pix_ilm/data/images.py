@@ -36,7 +36,7 @@ GRAY_LEVELS = "gray levels"
 """Key of an opened image's ``info``: the step between its grays where Pillow spread them."""
 NAMES_SHOWN = 3
 Channels = int | Palette
-"""What an image is read as: gray (1), RGB (3), or the classes of a palette."""
+"""Form that an image is read in: gray (1), RGB (3), or the classes of a palette."""
 Read = TypeVar("Read")
 
 

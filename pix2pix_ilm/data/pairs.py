@@ -1,4 +1,4 @@
-"""Where the files of a paired data set lie, and what is wrong with them.
+"""Files of a paired data set: where they lie, and what is wrong with them.
 
 Two ways to store pairs are understood:
 

@@ -71,14 +71,13 @@ class Palette:
 
     def check(self, indices: Integer[np.ndarray, "*shape"]) -> None:
         """Refuse numbers that are no class's index; UserError with one that was found."""
-        if indices.size:
-            for found in (int(indices.max()), int(indices.min())):
-                if not 0 <= found < len(self):
-                    raise UserError(
-                        f"expected indices of the {len(self)} label classes, 0 to "
-                        f"{len(self) - 1}, in a single-channel label map, found {found}; give the "
-                        "palette a class for it, or save the image as RGB if its values are colors"
-                    )
+        found = find_outside(indices, len(self))
+        if found is not None:
+            raise UserError(
+                f"expected indices of the {len(self)} label classes, 0 to {len(self) - 1}, in a "
+                f"single-channel label map, found {found}; give the palette a class for it, or "
+                "save the image as RGB if its values are colors"
+            )
 
     def nearest(self, colors: UInt8[np.ndarray, "*shape 3"]) -> UInt8[np.ndarray, "*shape 1"]:
         """Return the index of the class whose color is nearest in RGB, the first of equals.
@@ -118,6 +117,12 @@ PALETTE: dict[str, Color] = {
 FACADES_PALETTE = Palette(
     classes=tuple(LabelClass(name=name, color=color) for name, color in PALETTE.items())
 )
+
+
+def find_outside(numbers: Integer[np.ndarray, "*shape"], count: int) -> int | None:
+    """Return one of the numbers that is not from 0 to below the count, if there is any."""
+    extremes = (int(numbers.max()), int(numbers.min())) if numbers.size else ()
+    return next((number for number in extremes if not 0 <= number < count), None)
 
 
 def find_palette(name: str) -> Palette | None:

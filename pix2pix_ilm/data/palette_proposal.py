@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from pix2pix_ilm.data.images import as_array, index_numbers, read_as
 from pix2pix_ilm.data.pairs import Direction, Pair, crop_half, find_pairs
-from pix2pix_ilm.data.palette import MOST_CLASSES, Color, LabelClass, Palette
+from pix2pix_ilm.data.palette import MOST_CLASSES, Color, LabelClass, Palette, find_outside
 from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError
 
@@ -22,7 +22,7 @@ NEAR, LEAST_NEAR = 16, 0.7  # so near to a class's color are so many flat pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How often each number occurs: an index, or a color as 0xRRGGBB."""
+    """Frequencies of numbers: of indices, or of colors as 0xRRGGBB."""
 
     numbers: Int64[np.ndarray, " n"]
     counts: Int64[np.ndarray, " n"]
@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What is in one label map."""
+    """Content of one label map."""
 
     is_index_map: bool
     every: Counts
@@ -120,12 +120,12 @@ def read_content(pair: Pair, side: int) -> Content:
             colors = pixels.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
             every, flat = Counts.of(colors), Counts.of(colors[is_flat(pixels)])
             return Content(is_index_map=False, every=every, flat=flat)
-        for found in (int(numbers.max()), int(numbers.min())):
-            if not 0 <= found < MOST_CLASSES:
-                raise UserError(
-                    f"expected indices of classes, 0 to {MOST_CLASSES - 1}, in a single-channel "
-                    f"label map, found {found}"
-                )
+        outside = find_outside(numbers, MOST_CLASSES)
+        if outside is not None:
+            raise UserError(
+                f"expected indices of classes, 0 to {MOST_CLASSES - 1}, in a single-channel "
+                f"label map, found {outside}"
+            )
         every = Counts.of(numbers)
         return Content(is_index_map=True, every=every, flat=every)
 
@@ -170,7 +170,7 @@ def as_color(values: Int[np.ndarray, "3"]) -> Color:
 
 def voc_color(index: int) -> Color:
     """Return a color of Pascal VOC's map, which spreads the bits of the index over R, G and B."""
-    values = [
+    red, green, blue = (
         sum((index >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3)
-    ]
-    return as_color(np.array(values))
+    )
+    return red, green, blue

@@ -31,13 +31,13 @@ from pix2pix_ilm.evaluation.statistics import Summary, summarize
 from pix2pix_ilm.metrics.perceptual import LpipsNet
 
 PAPER_SPLIT = ("train[:200]", "train[200:400]")
-"""What the ILM Norm paper trained on, and what it evaluated on."""
+"""Splits that the ILM Norm paper trained on, and evaluated on."""
 COMMON = {
     "image size": attrgetter("image_size"),
     "direction": attrgetter("direction"),
     "number of photo channels": attrgetter("generator.out_channels"),
 }
-"""What checkpoints must share to be evaluated on the same photos; each reads its label maps."""
+"""Settings that checkpoints evaluated on the same photos share; each reads its label maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Evaluation:
     """Everything that a report shows."""
 
     protocol: Mapping[str, str | int | bool]
-    """How it was done: data, split, number of images, size, dropout, samples, LPIPS network."""
+    """Conditions: data, split, number of images, size, dropout, samples, LPIPS network."""
     columns: Sequence[Metric]
     scores: Sequence[Scores]
     summary: Summary

@@ -12,10 +12,10 @@ from pix2pix_ilm.files import read_json, write_json
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedMetrics:
-    """What ``metrics.json`` says of a checkpoint."""
+    """Content of a checkpoint's ``metrics.json``."""
 
     protocol: dict[str, str | int | bool]
-    """How it was evaluated: data, split, number of images, and so on."""
+    """Conditions: data, split, number of images, and so on."""
     step: int | None
     """Training steps behind the weights that were evaluated."""
     metrics: dict[str, Interval]

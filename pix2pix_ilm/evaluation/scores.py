@@ -79,7 +79,7 @@ class Scores:
     name: str
     """The checkpoint's folder, or what else made the images."""
     configuration: str
-    """What trainings with different seeds share, such as ILM+IN / IN."""
+    """Name that trainings with different seeds share, such as ILM+IN / IN."""
     images: tuple[str, ...]
     values: dict[str, tuple[float, ...]]
     diversity: tuple[float, ...] = ()
@@ -94,7 +94,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How outputs are drawn from a generator."""
+    """Options for drawing outputs from a generator."""
 
     dropout: bool = False
     """Keep dropout on, as the original pix2pix does when it tests."""
@@ -176,7 +176,7 @@ class ScoredImages:
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """What all models of an evaluation have in common.
+    """Common part of all models' evaluation.
 
     Under torchrun every process scores a shard of the images. All get all the results, and the main
     process the photos.

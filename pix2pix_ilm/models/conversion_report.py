@@ -1,4 +1,4 @@
-"""What the conversion of a network's normalization layers changed, left and added."""
+"""Report on the conversion of a network's normalization layers."""
 
 import math
 from collections import Counter, defaultdict
@@ -12,11 +12,11 @@ class ChangedLayer:
     """A layer that is ILM Norm now."""
 
     names: tuple[str, ...]
-    """Where it is in the network; more than one name where modules are shared."""
+    """Names in the network; more than one where modules are shared."""
     kind: str
     """The type that it was, such as GroupNorm."""
     standardization: str
-    """Which values share statistics now: instance, group or layer."""
+    """Values that share statistics now: instance, group or layer."""
     num_channels: int
     weights_added: int
 
@@ -32,7 +32,7 @@ class LeftLayer:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What ``convert_norms`` did; ``str`` of it is a table."""
+    """Result of ``convert_norms``; ``str`` of it is a table."""
 
     changed: tuple[ChangedLayer, ...]
     left: tuple[LeftLayer, ...]

@@ -17,7 +17,7 @@ from pix2pix_ilm.models.norms import NormName, NormOptions, make_norm
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """What defines the discriminator."""
+    """Hyper-parameters of the discriminator."""
 
     ndf: int = 64
     """Width of the first layer; the others have 2, 4 and at most 8 times as many channels."""

@@ -27,7 +27,7 @@ WIDEST = 512  # channels of a first layer; eight times as many follow, in 3.5 G 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """What defines the U-Net generator."""
+    """Hyper-parameters of the U-Net generator."""
 
     in_channels: int = 3
     """Channels of the label map (3 for color, 1 for gray); label classes set it to their number."""
@@ -36,7 +36,7 @@ class GeneratorConfig:
     ngf: int = 64
     """Width of the first layer; the others have 2, 4 and at most 8 times as many channels."""
     depth: int | None = None
-    """How often the image is halved; unset: as often as takes the training size to 1x1."""
+    """Number of halvings; unset: as many as take the training size to 1x1."""
     norm: NormName = "in"
     """Normalization of the generator."""
     norm_options: NormOptions = field(default_factory=NormOptions)
@@ -49,8 +49,8 @@ class GeneratorConfig:
     conv_bias: ConvBias = "auto"
     """Give convolutions, but the last, a bias; auto: as the original, not with bn."""
     upsample: Upsampling = "deconv"
-    """How the four outer layers double the map: deconv, as the original; resize, by the nearest
-    pixel and a 3x3 convolution, which leaves no woven pattern on flat areas."""
+    """Doubling of the map in the four outer layers: deconv, as the original; resize, by the
+    nearest pixel and a 3x3 convolution, which leaves no woven pattern on flat areas."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.in_channels <= MOST_CLASSES:

@@ -214,7 +214,7 @@ def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, 
 
 @dataclass(frozen=True, kw_only=True)
 class NormOptions:
-    """What a normalization layer needs beside its name and its channels."""
+    """Options of a normalization layer, beside its name and its channels."""
 
     num_groups: int = 32
     """Groups of gn and ilm-gn; must divide the channels of every normalized layer."""
@@ -223,9 +223,9 @@ class NormOptions:
     reduction: int = 16
     """Key groups per entry of the ILM norms' embedding (M = max(N / reduction, 2))."""
     mean_activation: ActivationName = "tanh"
-    """What bounds the ILM norms' part of the bias; the paper's Table 7 compares others."""
+    """Bound of the ILM norms' part of the bias; the paper's Table 7 compares others."""
     var_activation: ActivationName = "sigmoid"
-    """What bounds the ILM norms' part of the weight; likewise."""
+    """Bound of the ILM norms' part of the weight; likewise."""
     affine: bool = True
     """Let bn, in, gn and ln learn a weight and a bias, as the ILM norms always do."""
     neutral_start: bool = False

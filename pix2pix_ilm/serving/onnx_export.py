@@ -51,7 +51,7 @@ class Differences:
     drawn: float
     """With drawn label maps."""
     tolerance: float
-    """What they must not exceed."""
+    """Largest allowed difference."""
 
     @property
     def tolerable(self) -> bool:

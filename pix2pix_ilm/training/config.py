@@ -39,7 +39,7 @@ LabelClasses = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """What defines a training run. The defaults are the recipe of pix2pix."""
+    """Hyper-parameters of a training run. The defaults are the recipe of pix2pix."""
 
     name: str | None = None
     """Name of the run's folder; unset: made of the data and both norms."""
@@ -49,7 +49,7 @@ class TrainConfig:
     data: str = "facades"
     """Folder of image pairs; 'facades' is data/facades, 'synthetic' is drawn on the spot."""
     direction: Direction = "BtoA"
-    """What to translate: AtoB (left half or folder A into the other), or BtoA."""
+    """Direction to translate in: AtoB (left half or folder A into the other), or BtoA."""
     train_split: str = "train"
     """Split to train on, or a slice of one, such as train[:200]."""
     val_split: str | None = None
@@ -75,7 +75,7 @@ class TrainConfig:
     epochs: int = 200
     """Passes over the training pairs."""
     decay_epochs: int | None = None
-    """How many of the last epochs lower the learning rate linearly to 0; unset: half."""
+    """Number of last epochs that lower the learning rate linearly to 0; unset: half."""
     batch_size: int = 1
     """Pairs per step, in each process."""
     lr: float = 2e-4
@@ -101,7 +101,7 @@ class TrainConfig:
     """Seed of everything random: weights, order, crops, flips, dropout."""
 
     device: Device = "auto"
-    """Where to compute; auto: the fastest that is there."""
+    """Device to compute on; auto: the fastest that is there."""
     precision: Precision = "fp32"
     """fp32; tf32: fp32 whose products round more on a GPU; bf16: convolutions in bfloat16 (weights
     and statistics stay fp32)."""
@@ -113,7 +113,7 @@ class TrainConfig:
     them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
 
     tracker: Tracker = "tensorboard"
-    """Who draws the losses, beside metrics.jsonl; wandb and mlflow are packages of their own."""
+    """Tracker of the losses, beside metrics.jsonl; wandb and mlflow are packages of their own."""
     log_every: int = 50
     """Steps between logged losses."""
     sample_every: int = 5

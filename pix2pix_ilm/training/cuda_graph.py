@@ -16,7 +16,7 @@ from torch import Tensor
 Step = Callable[[Int64[Tensor, " b"]], Float[Tensor, " losses"]]
 """A training step: positions of the batch's pairs, on the device -> the losses, there too."""
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], Any], Tensor]]
-"""What records a function's kernels -> what replays them, and the tensor that gets the result."""
+"""A recorder of a function's kernels -> their replay, and the tensor that gets the result."""
 WARMUP_STEPS = 3
 """Steps done without a graph, in which everything that is made or chosen once comes about."""
 

@@ -1,4 +1,4 @@
-"""What norms and gradients do while a training goes on, at a few epochs: ``diagnostics.json``."""
+"""Norms and gradients while a training goes on, at a few epochs: ``diagnostics.json``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from pix2pix_ilm.errors import UserError
 
 LOST = re.compile("by peer|remote worker|ncclRemoteError|NCCL communicator was aborted")
-"""What gloo and NCCL say when a process is gone."""
+"""Words of gloo and NCCL when a process is gone."""
 
 
 class Interrupted(Exception):

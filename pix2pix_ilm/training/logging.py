@@ -1,4 +1,4 @@
-"""What a person sees of a run while it trains, and the losses that are kept of it."""
+"""Progress of a run on the terminal, and the losses that are kept of it."""
 
 import json
 import math

@@ -44,7 +44,7 @@ VERSIONED = ("pix2pix-ilm", "torch", "torchvision", "accelerate", "numpy", "pill
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What ``run.json`` says of a run."""
+    """Content of a run's ``run.json``."""
 
     config: TrainConfig
     data_digest: str
@@ -55,7 +55,7 @@ class RunRecord:
     """Names of the validation pairs."""
     versions: dict[str, str]
     processes: int = 1
-    """How many processes it was started with; together they see one global batch per step."""
+    """Number of processes at its start; together they see one global batch per step."""
 
     def __post_init__(self) -> None:
         if self.processes < 1:

@@ -1,4 +1,4 @@
-"""What a run is made of: device and processes, data, networks, and its step."""
+"""Parts of a run: device and processes, data, networks, and its step."""
 
 import warnings
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a run shows of pairs that it does not train on: sample grids, and metrics."""
+"""Sample grids and metrics of pairs that a run does not train on."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

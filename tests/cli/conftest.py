@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,21 +30,28 @@ def tiny() -> list[str]:
     return TINY
 
 
+def run_tiny(data: Path, checkpoints: Path) -> int:
+    """Train one epoch on a folder of pairs, as a run named tiny; returns the exit code."""
+    return run_command(
+        "train", "facades", "--data", data, *TINY, "--epochs", 1, "--name", "tiny",
+        "--checkpoints", checkpoints, "--device", "cpu",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def train_tiny() -> Callable[[Path, Path], int]:
-    """Train one epoch on a folder of pairs, as a run named tiny; returns the exit code."""
+    return run_tiny
 
-    def train(data, checkpoints):
-        return run_command(
-            "train", "facades", "--data", data, *TINY, "--epochs", 1, "--name", "tiny",
-            "--checkpoints", checkpoints, "--device", "cpu",
-        )  # fmt: skip
 
-    return train
+@pytest.fixture(scope="session")
+def tiny_run(drawn_pairs, tmp_path_factory) -> Path:
+    """A run of one epoch, made from the command line."""
+    checkpoints = tmp_path_factory.mktemp("checkpoints")
+    assert run_tiny(drawn_pairs, checkpoints) == 0
+    return checkpoints / "tiny"
 
 
 @pytest.fixture
-def trained(train_tiny, drawn_pairs, tmp_path) -> Path:
-    """A run of one epoch, made from the command line."""
-    assert train_tiny(drawn_pairs, tmp_path) == 0
-    return tmp_path / "tiny"
+def trained(tiny_run, tmp_path) -> Path:
+    """A copy of it to write into."""
+    return shutil.copytree(tiny_run, tmp_path / "tiny")

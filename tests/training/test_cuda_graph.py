@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import signal
 from contextlib import nullcontext
 from dataclasses import replace
@@ -9,37 +10,30 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from training.steps import before_step
+from training.steps import assert_same_training, before_step, small_training, state_of
 
 from pix2pix_ilm import checkpoints, files
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.models.discriminator import DiscriminatorConfig
-from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training import loop, run_folder, setup, step
-from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.cuda_graph import WARMUP_STEPS, CapturedStep, cuda_capture
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
 
 
+def three_rates(config):
+    return replace(config, decay_epochs=2, log_every=4, tracker="none")
+
+
 @pytest.fixture
-def config(drawn_pairs, tmp_path):
-    return TrainConfig(
-        name="run",
-        checkpoints=tmp_path,
-        data=str(drawn_pairs),
-        image_size=32,
-        generator=GeneratorConfig(ngf=4, norm="ilm-in"),
-        discriminator=DiscriminatorConfig(ndf=4, norm="ilm-in", n_layers=2),
-        epochs=3,
-        decay_epochs=2,
-        device="cpu",
-        tracker="none",
-        log_every=4,
-        save_every=1,
-        num_samples=2,
-    )
+def config(config):
+    return three_rates(config)
+
+
+@pytest.fixture(scope="module")
+def plain(drawn_pairs, tmp_path_factory):
+    """A run of the same settings whose steps are ordinary ones."""
+    return loop.train(three_rates(small_training(drawn_pairs, tmp_path_factory.mktemp("plain"))))
 
 
 def pretended_capture(work, config=None):
@@ -61,49 +55,42 @@ def pretend_graphs(monkeypatch, capture):
     monkeypatch.setattr(setup, "cuda_capture", capture)
 
 
-def state(folder):
-    return torch.load(folder / run_folder.STATE, weights_only=True)
-
-
-def assert_equal_trainings(folder, other):
-    torch.testing.assert_close(state(folder), state(other), rtol=0, atol=0)
-
-
 @pytest.mark.parametrize("classes", [None, FACADES_PALETTE], ids=["colors", "classes"])
-def test_replayed_steps_train_like_ordinary_ones(config, monkeypatch, classes):
-    config = replace(config, label_classes=classes)
-    plain = loop.train(replace(config, name="plain"))
+def test_replayed_steps_train_like_ordinary_ones(config, plain, monkeypatch, classes):
+    if classes:
+        config = replace(config, label_classes=classes)
+        plain = loop.train(replace(config, name="plain"))
     captures = []
     pretend_graphs(monkeypatch, lambda work: captures.append(work) or pretended_capture(work))
     replayed = loop.train(config)
-    assert len(captures) == 1  # once in 48 steps, over three learning rates
-    assert_equal_trainings(plain, replayed)
-    assert (plain / run_folder.METRICS).read_text().count("\n") == 12
+    assert len(captures) == 1  # once in 24 steps, over three learning rates
+    assert_same_training(plain, replayed)
+    assert (plain / run_folder.METRICS).read_text().count("\n") == 6
 
 
-def test_a_resumed_training_is_captured_anew(config, monkeypatch):
-    plain = loop.train(replace(config, name="plain"))
+def test_a_resumed_training_is_captured_anew(config, plain, monkeypatch):
     pretend_graphs(monkeypatch, pretended_capture)
     with monkeypatch.context() as patch:
-        before_step(patch, 20, lambda _: signal.raise_signal(signal.SIGTERM))
+        before_step(patch, 10, lambda _: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(Interrupted):
             loop.train(config)
     loop.resume(config.checkpoints / "run")
-    assert_equal_trainings(plain, config.checkpoints / "run")
+    assert_same_training(plain, config.checkpoints / "run")
 
 
-def test_where_capturing_fails_the_training_goes_on_with_one_line(config, monkeypatch, capsys):
-    plain = loop.train(replace(config, name="plain"))
-    capsys.readouterr()
+def test_where_capturing_fails_the_training_goes_on_with_one_line(
+    config, plain, monkeypatch, capsys
+):
     pretend_graphs(monkeypatch, failing_capture)
-    assert_equal_trainings(plain, loop.train(config))
+    assert_same_training(plain, loop.train(config))
     said = [line for line in capsys.readouterr().out.splitlines() if "graph" in line]
     assert said == ["no CUDA graph, going on without: operation not permitted"]
 
 
-def test_a_capture_that_fails_in_the_generators_half_leaves_no_trace(config, monkeypatch, capsys):
+def test_a_capture_that_fails_in_the_generators_half_leaves_no_trace(
+    config, plain, monkeypatch, capsys
+):
     """As on a GPU: the kernels before the failure are recorded, not run, but Python has run."""
-    plain = loop.train(replace(config, name="plain"))
     networks, failures = [], []
     build = loop.build_networks
     monkeypatch.setattr(
@@ -127,7 +114,7 @@ def test_a_capture_that_fails_in_the_generators_half_leaves_no_trace(config, mon
                     part.load_state_dict(state)
 
     pretend_graphs(monkeypatch, failing_late)
-    assert_equal_trainings(plain, loop.train(config))
+    assert_same_training(plain, loop.train(config))
     assert len(failures) == 1
     assert "no CUDA graph, going on without: not when capturing" in capsys.readouterr().out
 
@@ -201,9 +188,8 @@ def test_graphs_are_refused_where_there_are_none(config):
     assert not (config.checkpoints / "run").exists()
 
 
-def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
-    plain = loop.train(replace(config, name="plain"))
-    half = loop.train(replace(config, name="half"))
+def test_a_state_that_a_graph_saved_is_resumed_without_one(config, plain, tmp_path):
+    plain, half = (shutil.copytree(plain, tmp_path / name) for name in ("plain", "half"))
     accelerator = make_accelerator(config)
     networks = build_networks(config, accelerator)
     run_folder.restore(half, networks)
@@ -212,8 +198,8 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
         [group] = optimizer.param_groups
         assert isinstance(group["lr"], torch.Tensor)
         assert group["capturable"]
-    run_folder.save_run(half, networks, 48, config)
-    assert isinstance(state(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
+    run_folder.save_run(half, networks, 24, config)
+    assert isinstance(state_of(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
 
     longer = {"epochs": 4}
     for folder in (plain, half):
@@ -221,7 +207,7 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config):
         record = replace(record, config=replace(record.config, **longer))
         files.write_json(folder / run_folder.RUN, record)
         loop.resume(folder)
-    assert_equal_trainings(plain, half)
+    assert_same_training(plain, half)
 
 
 gpu = [
@@ -297,10 +283,10 @@ class TestOnAGpu:
         moved = replace(record.config, device="cpu", step_mode="auto", epochs=4)
         files.write_json(folder / run_folder.RUN, replace(record, config=moved))
         loop.resume(folder)
-        assert checkpoints.read_model_config(folder).step == 64
+        assert checkpoints.read_model_config(folder).step == 32
 
     @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
     def test_every_precision_learns(self, config, precision):
-        folder = on_gpu(config, precision, "graph", precision=precision, epochs=10)
+        folder = on_gpu(config, precision, "graph", precision=precision, epochs=20)
         rows = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
         assert rows[-1]["l1"] < rows[0]["l1"]

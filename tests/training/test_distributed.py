@@ -1,8 +1,6 @@
 """Several processes train like one: same losses, same weights, whoever resumes."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from training import distributed_worker
+from training.steps import state_of
+from two_processes import call_in_two_processes
 
 from pix2pix_ilm import files
 from pix2pix_ilm.errors import UserError
@@ -19,48 +19,10 @@ from pix2pix_ilm.training import run_folder
 pytestmark = pytest.mark.slow
 
 
-TWO_PROCESSES_EACH = """
-import json, os, sys, traceback
-from training import distributed_worker
-
-for number, (port, arguments) in enumerate(json.loads(sys.argv[1])):
-    children = []
-    for rank in map(str, range(2)):
-        children.append(os.fork())  # with PyTorch, which took seconds to import
-        if not children[-1]:
-            os.environ.update(
-                RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
-                MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
-            )
-            try:
-                distributed_worker.main(*arguments)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-    if any(os.waitpid(child, 0)[1] for child in children):
-        sys.exit(f"training {number} failed")
-"""
-
-
 def work_together(*trainings: tuple[object, ...]) -> None:
-    """Train in two processes at a time, which meet as torchrun lets them."""
-    tasks = [(free_port(), [str(argument) for argument in training]) for training in trainings]
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_PROCESSES_EACH, json.dumps(tasks)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Train in two processes at a time."""
+    calls = [list(map(str, training)) for training in trainings]
+    call_in_two_processes("training.distributed_worker", "main", *calls)
 
 
 def work_under_torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -85,10 +47,6 @@ def work_alone(*arguments: object) -> None:
         torch.set_default_dtype(before)
 
 
-def state_of(checkpoints: Path) -> dict:
-    return torch.load(checkpoints / "run" / run_folder.STATE, weights_only=True)
-
-
 def losses_of(checkpoints: Path) -> list[tuple]:
     lines = (checkpoints / "run" / run_folder.METRICS).read_text().splitlines()
     return [(row["step"], row["discriminator"], row["l1"]) for row in map(json.loads, lines)]
@@ -100,7 +58,8 @@ def assert_equal_to_rounding(one: Path, other: Path) -> None:
     A bias before a norm has no gradient but rounding, about 1e-15, which Adam divides by 1e-8
     (its eps) and multiplies by 2e-4 (the rate): 2e-11 in each of 16 steps.
     """
-    torch.testing.assert_close(state_of(one), state_of(other), rtol=1e-7, atol=1e-9)
+    states = (state_of(checkpoints / "run") for checkpoints in (one, other))
+    torch.testing.assert_close(*states, rtol=1e-7, atol=1e-9)
     for row, other_row in zip(losses_of(one), losses_of(other), strict=True):
         assert row == pytest.approx(other_row, rel=1e-7)
 
@@ -156,7 +115,7 @@ def test_a_run_of_two_processes_is_resumed_by_one(alone, together, drawn_pairs):
 
 
 def test_batch_norm_trains_in_several_processes(together):
-    assert state_of(together["batch-norm"])["step"] == 8
+    assert state_of(together["batch-norm"] / "run")["step"] == 8
 
 
 def test_a_process_that_dies_ends_the_others_with_a_message(drawn_pairs, tmp_path):

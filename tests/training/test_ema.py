@@ -5,35 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from training.steps import state_of
 
 from pix2pix_ilm import checkpoints
-from pix2pix_ilm.models.discriminator import DiscriminatorConfig
-from pix2pix_ilm.models.generator import GeneratorConfig
-from pix2pix_ilm.training import loop, run_folder
-from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training import loop
 from pix2pix_ilm.training.ema import average_weights
 
 
 @pytest.fixture
-def config(drawn_pairs, tmp_path):
-    return TrainConfig(
-        name="run",
-        checkpoints=tmp_path,
-        data=str(drawn_pairs),
-        image_size=32,
-        generator=GeneratorConfig(ngf=4, norm="ilm-in"),
-        discriminator=DiscriminatorConfig(ndf=4, n_layers=2),
-        epochs=2,
-        ema=0.9,
-        device="cpu",
-        tracker="none",
-        save_every=1,
-        keep_every=1,
-    )
-
-
-def state(folder):
-    return torch.load(folder / run_folder.STATE, weights_only=True)
+def config(config):
+    return replace(config, epochs=2, ema=0.9, keep_every=1, tracker="none")
 
 
 def test_the_average_forgets_its_beginning_and_then_keeps_its_decay():
@@ -63,13 +44,13 @@ def test_statistics_of_batch_norm_are_copied():
 
 def test_photos_are_the_averages_and_the_raw_weights_are_kept_in_the_state(config):
     folder = loop.train(config)
-    saved = state(folder)
+    saved = state_of(folder)
     averaged = {
         name.removeprefix("module."): weight
         for name, weight in saved["average"].items()
         if name != "n_averaged"
     }
-    assert saved["average"]["n_averaged"] == saved["step"] == 32
+    assert saved["average"]["n_averaged"] == saved["step"] == 16
     for written in (folder, folder / "epochs" / "0002"):
         exported = checkpoints.load_generator(written)[0].state_dict()
         torch.testing.assert_close(exported, averaged, rtol=0, atol=0)
@@ -79,6 +60,6 @@ def test_photos_are_the_averages_and_the_raw_weights_are_kept_in_the_state(confi
 
 def test_training_itself_is_the_same_with_and_without(config):
     averaged, plain = loop.train(config), loop.train(replace(config, name="plain", ema=0.0))
-    own = state(averaged)
+    own = state_of(averaged)
     own.pop("average")
-    torch.testing.assert_close(own, state(plain), rtol=0, atol=0)
+    torch.testing.assert_close(own, state_of(plain), rtol=0, atol=0)

@@ -70,7 +70,7 @@ class BuildingStyle:
     balcony: str = "railing"
     """Style of its balconies."""
     weight: float = 0.8
-    """How heavy its sills and cornices are."""
+    """Heaviness of its sills and cornices."""
     feature_probabilities: tuple[float, ...]
     """Probability of each of `FEATURES` on a floor, 0 to 1."""
 
@@ -130,7 +130,7 @@ class Scene:
     colors: dict[str, Color]
     """Colors of this picture, by what they color."""
     sun: int
-    """Where the light comes from: -1 left, 1 right; always from above."""
+    """Side of the light: -1 left, 1 right; always from above."""
 
 
 def lay_out(rng: Generator) -> Scene:

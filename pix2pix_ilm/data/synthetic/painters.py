@@ -71,13 +71,13 @@ class Masonry:
 
     color: str
     courses: int = 50
-    """How many courses it is high."""
+    """Height in courses."""
     joint: float = 0
-    """How much brighter the joints are."""
+    """Brightness that the joints add."""
     spread: float = 0
-    """How much the blocks differ in brightness (standard deviation)."""
+    """Standard deviation of the blocks' brightness."""
     stains: float = 4
-    """How much brightness varies besides, in patches and streaks of rain."""
+    """Strength of further variation, in patches and streaks of rain."""
 
     def __call__(self, patch: Patch) -> None:
         stains = patch.clouds(6, 6) + 0.6 * patch.clouds(24, 24) + 0.6 * patch.clouds(4, 48)
@@ -276,4 +276,4 @@ PAINTERS: dict[str, Callable[[Patch], None]] = {
     "sign": paint_sign,
     "awning": paint_awning,
 }
-"""What paints each style, or each class that has but one."""
+"""Painter of each style, or of each class that has but one."""

@@ -22,7 +22,7 @@ def draw_photo(scene: Scene, size: int, rng: Generator) -> Picture:
 
 
 REACH = {"sill": 0.01, "cornice": 0.016, "molding": 0.022, "balcony": 0.022, "pillar": 0.009}
-"""How far down shadows reach; elements of other classes do not stand out."""
+"""Reach of shadows downward; elements of other classes do not stand out."""
 
 
 def cast_shadow(photo: Pixels, element: Element, scene: Scene) -> None:
