@@ -24,7 +24,7 @@ ALL = " ".join(PARTS.values())
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What a study compares, as flags of ``pix2pix-ilm train``."""
+    """Comparison of a study, as flags of ``pix2pix-ilm train``."""
 
     preset: str
     shared: str

@@ -1,4 +1,4 @@
-"""How far the trainings of a study are, and how to get to their end.
+"""Progress of a study's trainings, and the way to their end.
 
 Every training is a run's folder like any other inside the study's. What is done is read from these
 folders each time, so a study goes on wherever it was stopped, and several processes that are given
@@ -51,7 +51,7 @@ def differences(before: dict, now: dict, prefix: str = "") -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a training is."""
+    """Progress of a training."""
 
     done: int = 0
     """Steps behind its saved generator."""

@@ -50,7 +50,7 @@ class Appearance:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What was measured of one training."""
+    """Measurements of one training."""
 
     configuration: str
     flags: str
