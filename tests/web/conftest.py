@@ -42,6 +42,15 @@ KEEP_TOASTS = """
 """
 
 
+QUICK = {f"test_{name}" for name in ("error_handlers", "model_store", "request_body", "service",
+                                     "uploads")}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave quick files for the end, where one worker would wait for the other's slow one."""
+    items.sort(key=lambda item: item.path.parent.name == "web" and item.path.stem in QUICK)
+
+
 def find_chromium() -> str | None:
     named = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
     return named if Path(named).exists() else shutil.which("chromium")
