@@ -83,11 +83,11 @@ def fast_dtype(device: torch.device) -> torch.dtype | None:
 
 
 @contextmanager
-def evaluating(generator: UNetGenerator, *, dropout: bool) -> Iterator[None]:
-    """Put a generator in evaluation mode, with or without dropout; then as it was found."""
+def evaluating(network: nn.Module, *, dropout: bool = False) -> Iterator[None]:
+    """Put a network in evaluation mode, with or without dropout; then as it was found."""
     changed = [
         module
-        for module in generator.modules()
+        for module in network.modules()
         if module.training != (dropout and isinstance(module, nn.Dropout))
     ]
     for module in changed:

@@ -72,17 +72,16 @@ def reproduce(
     root = data_folder(shared.data, shared.image_size)
     split = split or shared.val_split or validation_split(root)
     find_pairs(root, split)  # refuse a split that is not there before training for hours
-    chosen = [arm for arm in arms if not only or arm.name in only]
-    trainings = [arm.training(folder, seed) for seed in range(seeds) for arm in chosen]
-    check_settings([arm.training(folder, seed) for seed in range(seeds) for arm in arms])
+    trainings = [(arm, arm.training(folder, seed)) for arm in arms for seed in range(seeds)]
+    check_settings([training for _, training in trainings])
     make_folder(folder)
-    if not train_all(trainings, say):
+    chosen = [training for arm, training in trainings if not only or arm.name in only]
+    if not train_all(sorted(chosen, key=lambda training: training.seed), say):
         say("Other processes still train; run the same command again for the report")
         return None
     finished = {
         folder / training.run_name: arm
-        for arm in arms
-        for training in (arm.training(folder, seed) for seed in range(seeds))
+        for arm, training in trainings
         if progress(training).finished
     }
     say(f"Evaluating {len(finished)} models on {split}")
@@ -104,15 +103,16 @@ def report(evaluation: Evaluation, runs: dict[Path, Arm], data: str, out: Path) 
     """Write tables, gallery and distributions; losses and diagnoses; what the ILM layers do."""
     write_report(evaluation, out)
     write_summary(evaluation, runs, out)
-    by_arm = {arm.name: [run for run, of in runs.items() if of is arm] for arm in runs.values()}
-    titles = {arm.name: arm.title for arm in runs.values()}
-    curves = {titles[name]: [read_curves(run) for run in of] for name, of in by_arm.items()}
+    by_arm: dict[Arm, list[Path]] = {}
+    for run, arm in runs.items():
+        by_arm.setdefault(arm, []).append(run)
+    curves = {arm.title: [read_curves(run) for run in of] for arm, of in by_arm.items()}
     write_figure(draw_curves(curves), out / "plots" / "losses.png")
-    diagnosed = {titles[name]: [diagnosis_curves(run) for run in of] for name, of in by_arm.items()}
+    diagnosed = {arm.title: [diagnosis_curves(run) for run in of] for arm, of in by_arm.items()}
     if any(any(seeds) for seeds in diagnosed.values()):
         write_figure(draw_curves(diagnosed, TITLES), out / "plots" / "diagnostics.png")
-    first_runs = {name: of[0] for name, of in by_arm.items()}
-    write_norm_statistics(first_runs, titles, str(evaluation.protocol["split"]), data, out)
+    first_runs = {arm: of[0] for arm, of in by_arm.items()}
+    write_norm_statistics(first_runs, str(evaluation.protocol["split"]), data, out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,21 +123,19 @@ class NormStatistics:
     """Configuration, such as ILM+IN / IN -> the layers of its first seed's generator."""
 
 
-def write_norm_statistics(
-    runs: dict[str, Path], titles: dict[str, str], split: str, data: str, out: Path
-) -> None:
+def write_norm_statistics(runs: dict[Arm, Path], split: str, data: str, out: Path) -> None:
     """Write statistics of ILM layers, and a plot for each configuration that has some."""
     found: dict[str, list[LayerStatistics]] = {}
-    for name, run in runs.items():
+    for arm, run in runs.items():
         generator, config = load_generator(run)
         pairs = read_split(data_folder(data, config.image_size), split, config)
         with flushed_denormals():
             label_maps = (
                 (encode_label_maps(of, pairs.palette),) for of in pairs.label_map.split(1)
             )
-            layers = found[titles[name]] = layer_statistics(generator, label_maps)
+            layers = found[arm.title] = layer_statistics(generator, label_maps)
         if layers:
-            title = f"ILM layers of the generator, {titles[name]}, {len(pairs)} images"
+            title = f"ILM layers of the generator, {arm.title}, {len(pairs)} images"
             figure = rescaling(layers, title)
-            write_figure(figure, out / "plots" / f"norm-statistics-{name}.png")
+            write_figure(figure, out / "plots" / f"norm-statistics-{arm.name}.png")
     write_json(out / "norm-statistics.json", NormStatistics(configurations=found))

@@ -1,7 +1,6 @@
 """One line per configuration: metrics, how near the photos are to real ones, and pictures."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -15,6 +14,8 @@ from torch import Tensor
 from pix2pix_ilm.data.images import as_array
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.evaluation.evaluate import Evaluation
+from pix2pix_ilm.evaluation.report import nulled
+from pix2pix_ilm.evaluation.scores import as_rgb
 from pix2pix_ilm.evaluation.tables import escape_markdown, format_number
 from pix2pix_ilm.files import write_atomically, write_json
 from pix2pix_ilm.metrics.appearance import contrast, erode, periodic_artifacts, saturation
@@ -126,7 +127,7 @@ def translate(checkpoint: Path, label_maps: Images) -> Images:
     translator = Translator.load(checkpoint)
     channels = 3 if translator.config.palette else translator.config.generator.in_channels
     photos = translator([as_array(Image.fromarray(one), channels) for one in label_maps])
-    return [np.broadcast_to(photo, (*photo.shape[:2], 3)) for photo in photos]
+    return list(as_rgb(stack(photos)).numpy())
 
 
 def flat_regions(label_maps: Images) -> dict[str, Bool[Tensor, "n h w"]]:
@@ -160,12 +161,7 @@ def artifacts(
         name: [periodic_artifacts(photos, region, period) for period in PERIODS]
         for name, region in regions.items()
     }
-    return {name: tuple(none_if_nan(x) for x in of) for name, of in measured.items()}
-
-
-def none_if_nan(value: float) -> float | None:
-    """Return what JSON can say."""
-    return None if math.isnan(value) else value
+    return {name: tuple(nulled(of)) for name, of in measured.items()}
 
 
 def to_markdown(summary: StudySummary) -> str:
@@ -176,7 +172,11 @@ def to_markdown(summary: StudySummary) -> str:
         "kernel ↓", "saturation", "contrast", f"walls {periods} px", f"painted walls {periods} px",
     ]  # fmt: skip
     photos = summary.photos
-    looks = [f"{photos.saturation:.3f}", f"{photos.contrast:.3f}", join(photos.artifacts["facade"])]
+    looks = [
+        f"{photos.saturation:.3f}",
+        f"{photos.contrast:.3f}",
+        join([photos.artifacts["facade"]]),
+    ]
     by_title: dict[str, list[RunSummary]] = {}
     for run in summary.runs:
         by_title.setdefault(run.configuration, []).append(run)
@@ -189,7 +189,7 @@ def row_of(runs: Sequence[RunSummary]) -> list[str]:
     """Write means over seeds, and their standard deviations where there are several."""
 
     def cell(values: Sequence[float | None], digits: int) -> str:
-        known = np.array([math.nan if value is None else value for value in values])
+        known = np.array(values, np.float64)  # None becomes NaN
         spread = f" ± {known.std(ddof=1):.{digits}f}" if len(known) > 1 else ""
         return format_number(float(known.mean()), digits) + spread
 
@@ -202,22 +202,15 @@ def row_of(runs: Sequence[RunSummary]) -> list[str]:
         cell([of.kernel for of in looks], 2),
         cell([of.saturation for of in looks], 3),
         cell([of.contrast for of in looks], 3),
-        join(mean_of([of.artifacts["facade"] for of in looks])),
-        join(mean_of([run.painted_artifacts["facade"] for run in runs])),
+        join([of.artifacts["facade"] for of in looks]),
+        join([run.painted_artifacts["facade"] for run in runs]),
     ]
 
 
-def mean_of(amplitudes: Sequence[Sequence[float | None]]) -> list[float | None]:
-    """Return the means over seeds of the amplitudes at each period."""
-    columns = zip(*amplitudes, strict=True)
-    return [
-        None if None in of else float(np.mean([x for x in of if x is not None])) for of in columns
-    ]
-
-
-def join(amplitudes: Iterable[float | None]) -> str:
-    """Write the amplitudes of all periods."""
-    return " / ".join("n/a" if value is None else f"{value:.1f}" for value in amplitudes)
+def join(amplitudes: Sequence[Sequence[float | None]]) -> str:
+    """Write the mean over seeds of the amplitude at each period."""
+    means = np.array(amplitudes, np.float64).mean(axis=0)  # None becomes NaN
+    return " / ".join(format_number(float(mean), 1) for mean in means)
 
 
 def contact_sheet(rows: Mapping[str, Images]) -> Image.Image:

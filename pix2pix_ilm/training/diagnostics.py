@@ -1,7 +1,5 @@
 """Norms and gradients while a training goes on, at a few epochs: ``diagnostics.json``."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import encode_label_maps, to_model_range
 from pix2pix_ilm.files import read_json, write_json
+from pix2pix_ilm.inference import evaluating
 from pix2pix_ilm.models.norm_statistics import LayerStatistics, layer_statistics
 from pix2pix_ilm.training.curves import Curve
 from pix2pix_ilm.training.losses import Objective, adversarial_loss, l1_loss
@@ -79,7 +78,7 @@ def write_diagnosis(
     label_maps = [encode_label_maps(one, pairs.palette) for one in pairs.label_map.split(1)]
     photos = [to_model_range(one) for one in pairs.photo.split(1)]
     generator, discriminator = networks.generator, networks.discriminator
-    with evaluated(generator), evaluated(discriminator), torch.compiler.set_stance("force_eager"):
+    with evaluating(generator), evaluating(discriminator), torch.compiler.set_stance("force_eager"):
         with torch.no_grad():
             outputs = [generator(one) for one in label_maps]
         ratios = [
@@ -97,17 +96,6 @@ def write_diagnosis(
         )
     earlier = [one for one in read_diagnoses(folder) if one.step < step]
     write_json(folder / DIAGNOSTICS, Diagnoses(diagnoses=[*earlier, found]))
-
-
-@contextmanager
-def evaluated(network: nn.Module) -> Iterator[None]:
-    """Switch dropout off, and running statistics on, for a while."""
-    training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(training)
 
 
 def gradient_ratio(
