@@ -109,10 +109,17 @@ function canvasAction({ key, shiftKey, repeat }) {
   return null;
 }
 
+// Keys that nothing else on the page takes are the painter's, too, while it is in sight.
+function isElsewhere(target) {
+  if (element.contains(target)) return false;
+  const taken = "input, textarea, select, [contenteditable], [role=dialog]";
+  return !canvas.offsetParent || target.closest?.(taken);
+}
+
 // What a key means here, or nothing: the browser keeps its own shortcuts.
 function actionOf(event) {
   const { target, key } = event;
-  if (event.altKey) return null;
+  if (event.altKey || isElsewhere(target)) return null;
   if (event.ctrlKey || event.metaKey) return historyAction(event);
   if (key === "Escape") return stroke && cancelStroke;
   if (radios.includes(target) && ARROWS[key]) return () => moveChoice(ARROWS[key]);
@@ -120,18 +127,10 @@ function actionOf(event) {
 }
 
 function onKeyDown(event) {
-  const action = element.contains(event.target) ? actionOf(event) : actionElsewhere(event);
+  const action = actionOf(event);
   if (!action) return;
   event.preventDefault();
   action();
-}
-
-// Tools, classes and history also answer to keys that nothing else on the page takes.
-function actionElsewhere(event) {
-  const taken = event.target.closest?.("input, textarea, select, [contenteditable], [role=dialog]");
-  if (taken || event.altKey || !canvas.offsetParent) return null;
-  if (event.ctrlKey || event.metaKey) return historyAction(event);
-  return event.key === "Escape" ? stroke && cancelStroke : SHORTCUTS[event.key.toLowerCase()];
 }
 
 function onClick(event) {
