@@ -1,3 +1,4 @@
+import os
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(WORKER))  # or workers take one another's
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -179,6 +179,8 @@ class Page:
         if_any_model = event | {"fn": partial(self.show_possible, "paint"), "inputs_kwargs": inputs}
         again = event | {"fn": self.show_possible, "inputs_kwargs": inputs_again}
 
+        make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
+
         arrival = [self.model, self.second_model, self.notice]
         self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**if_any_model)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
@@ -197,10 +199,10 @@ class Page:
         )
         self.paint_button.click(**drawing)
         self.upload_button.click(**upload)
-        self.upload.upload(**upload)
+        self.upload.upload(**upload).failure(**make_room)
         # (A list's "input" comes twice for a choice by mouse, and "select" never by keyboard.)
         for chosen in (self.model, self.second_model, self.reference):
-            chosen.change(**again)
+            chosen.change(**again).failure(**make_room)
         self.vary_button.click(
             self.show_variations,
             inputs_kwargs=inputs_again,

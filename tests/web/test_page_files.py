@@ -4,6 +4,7 @@ import base64
 import struct
 import zipfile
 import zlib
+from mimetypes import guess_type
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,23 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
 ]
 LABEL_MAP = resize(draw_facade(1), 80, 60)
-TRANSFER = """([content, name]) => {
+TRANSFER = """([content, name, type]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     const transfer = new DataTransfer();
-    transfer.items.add(new File([bytes], name, { type: "image/png" }));
+    transfer.items.add(new File([bytes], name, { type }));
     return transfer;
 }"""
 PASTE = """clipboardData => document.body.dispatchEvent(
     new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))"""
+IS_BROKEN = "image => image.complete && !image.naturalWidth"
+OPEN_SLOWLY = """() => {
+    const find = Document.prototype.querySelector;
+    let tries = 0;
+    Document.prototype.querySelector = function (selector) {
+        const early = selector.startsWith("#upload") && (tries += 1) < 60;
+        return early ? null : find.call(this, selector);
+    };
+}"""
 READABLE = "is not an image that can be read here (PNG, JPEG, WEBP, BMP, GIF)."
 
 
@@ -61,7 +71,7 @@ def uploader(visit):
 def transfer(page, path: Path):
     """Make what a drop or a paste brings along."""
     content = base64.b64encode(path.read_bytes()).decode()
-    return page.evaluate_handle(TRANSFER, [content, path.name])
+    return page.evaluate_handle(TRANSFER, [content, path.name, guess_type(path)[0]])
 
 
 def claiming(width: int, height: int) -> bytes:
@@ -130,6 +140,7 @@ def test_images_can_be_dropped_and_pasted(visit, translate, save):
 def test_a_file_dropped_on_the_painter_is_an_upload(visit, translate, save):
     visitor = visit()
     expect(visitor.caption).to_contain_text("64x64")
+    visitor.page.evaluate(OPEN_SLOWLY)
     canvas = visitor.page.locator("#canvas canvas")
     for name, content in {"notes.txt": b"notes", "house.png": LABEL_MAP}.items():
         carried = transfer(visitor.page, save(name, content))
@@ -176,9 +187,18 @@ def test_bad_files_are_refused_in_one_sentence_and_harm_nothing(uploader, transl
 
 
 def test_what_is_no_image_leaves_room_for_the_next_upload(uploader, save):
+    page, room = uploader.page, uploader.page.locator("#upload").get_by_test_id("upload-text")
+    requests = []
+    page.route("**/queue/join*", lambda route: requests.append(route))  # noqa: PLW0108  Playwright marks it
     uploader.drop_in("upload", save("text.png", b"nonsense"))
+    image = page.locator("#upload img")
+    wait_until(page, lambda: requests and image.evaluate(IS_BROKEN), "no upload")
+    page.wait_for_timeout(200)
+    expect(room).to_have_count(0)  # or the server would be asked to translate nothing
+    requests[0].continue_()
+    page.unroute("**/queue/join*")
     uploader.expect_toast(f"text.png {READABLE}")
-    expect(uploader.page.locator("#upload").get_by_test_id("upload-text")).to_be_visible()
+    expect(room).to_be_visible()
 
 
 def test_unusual_files_are_understood(uploader, translate, save):

@@ -1,22 +1,18 @@
 () => {
   // An image that is pasted anywhere on the page, or dropped on the painter, becomes the upload.
-  const uploadInput = () => document.querySelector("#upload input[type=file]");
-
-  const openUpload = async () => {
-    const tabs = [...document.querySelectorAll("#sources [role=tab]")];
-    tabs.find((tab) => tab.textContent.trim() === "Upload")?.click();
-    for (let tries = 0; tries < 40 && !uploadInput(); tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    return uploadInput();
+  const uploadInput = async () => {
+    const find = () => document.querySelector("#upload input[type=file]");
+    while (!find()) await new Promise((resolve) => setTimeout(resolve, 50)); // its tab just opened
+    return find();
   };
 
   const upload = async (event, files) => {
     const image = [...(files ?? [])].find((file) => file.type.startsWith("image/"));
     if (!image) return;
     event.preventDefault();
-    const input = await openUpload();
-    if (!input) return;
+    const tabs = [...document.querySelectorAll("#sources [role=tab]")];
+    tabs.find((tab) => tab.textContent.trim() === "Upload").click();
+    const input = await uploadInput();
     const chosen = new DataTransfer();
     chosen.items.add(image);
     input.files = chosen.files;
@@ -32,11 +28,11 @@
     upload(event, event.dataTransfer.files);
   });
 
-  // A file that is no image makes room for the next one; the message says what is wrong with it.
-  const makeRoom = ({ target }) =>
-    target
-      .closest?.("#upload, #reference")
-      ?.querySelector("button[aria-label='Remove Image']")
-      ?.click();
-  document.addEventListener("error", makeRoom, true);
+  // A file that is no image makes room for the next one, once the message says what is wrong.
+  window.makeRoom = () => {
+    for (const image of document.querySelectorAll("#upload img, #reference img")) {
+      const remove = image.closest(".block").querySelector("button[aria-label='Remove Image']");
+      image.decode().catch(() => image.complete && !image.naturalWidth && remove.click());
+    }
+  };
 };
