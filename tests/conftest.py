@@ -18,6 +18,11 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(WORKER))  # or workers take one another's
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one more than there are cores: tests of the page mostly wait for their browser."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """On tensors this small, threads mostly wait for one another."""
