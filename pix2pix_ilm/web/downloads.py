@@ -28,14 +28,16 @@ class Downloads:
 
 
 def write_downloads(
-    label_map: RGBImage,
+    given: RGBImage,
+    seen: RGBImage,
     photos: Sequence[tuple[str, RGBImage]],
     direction: Literal["AtoB", "BtoA"],
 ) -> Downloads:
     """Write a label map, its photos, and the pair that can be trained on.
 
     Args:
-        label_map: of the first photo's size.
+        given: the label map as the visitor made it.
+        seen: the label map as the model saw it, of the first photo's size.
         photos: with the name of the model that made each.
         direction: of the first one's data set; BtoA: the label map is on the right of a pair.
     """
@@ -43,18 +45,24 @@ def write_downloads(
     for name, _ in photos:
         stems.append(free_name(f"photo-{name[:MAX_NAME]}", stems))
     downloads = Downloads(
-        label_map=folder / "label_map.png",
+        label_map=save_label_map(given),
         photos=tuple(folder / f"{stem}.png" for stem in stems),
         pair=folder / "pair.png",
     )
-    write_png(downloads.label_map, label_map)
     for path, (_, photo) in zip(downloads.photos, photos, strict=True):
         write_png(path, photo)
-    sides = [photos[0][1], label_map]
+    sides = [photos[0][1], seen]
     if direction == "AtoB":
         sides.reverse()
     write_png(downloads.pair, np.hstack(sides))
     return downloads
+
+
+def save_label_map(label_map: RGBImage) -> Path:
+    """Write a label map into a file that the page may show."""
+    path = new_folder() / "label_map.png"
+    write_png(path, label_map)
+    return path
 
 
 def new_folder() -> Path:

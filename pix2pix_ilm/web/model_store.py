@@ -16,7 +16,7 @@ from pix2pix_ilm.web.error_handlers import shorten
 
 DEFAULT_MODEL = "facades-ilm"
 MODELS_IN_MEMORY = 4
-METRICS_IN_TITLE = {
+METRICS_IN_SUMMARY = {
     "rmse_rgb": "RMSE (RGB) {:.1f}",
     "lpips": "LPIPS {:.3f}",
     "ssim": "SSIM {:.3f}",
@@ -33,13 +33,24 @@ class Model:
     record: RecordedMetrics | None
 
     @property
+    def norms(self) -> str:
+        """Return the norms (generator / discriminator), or the one that both have."""
+        return " / ".join(dict.fromkeys(configuration_title(self.config).split(" / ")))
+
+    @property
     def title(self) -> str:
-        """Return name, norms (generator / discriminator) and metrics in one line."""
-        parts = [f"{self.name}: {configuration_title(self.config)}"]
+        """Return name and norms in a few words."""
+        return f"{self.name}: {self.norms}"
+
+    @property
+    def summary(self) -> str:
+        """Return norms, data, and metrics, if they were measured, in one line."""
+        size = self.config.image_size
+        parts = [self.norms, f"trained on {self.config.data} at {size}x{size}"]
         metrics = self.record.metrics if self.record else {}
         parts += [
             shown.format(metrics[name].mean)
-            for name, shown in METRICS_IN_TITLE.items()
+            for name, shown in METRICS_IN_SUMMARY.items()
             if name in metrics
         ]
         return ", ".join(parts)

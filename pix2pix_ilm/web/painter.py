@@ -16,9 +16,10 @@ from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_labels
 from pix2pix_ilm.data.synthetic.layout import lay_out
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.web.uploads import clean_edges, read_label_map, resize, snap_to_palette
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("raster.js", "painter.js", "controls.js")
+SCRIPTS = ("raster.js", "link.js", "painter.js", "controls.js")
 CANVAS_SIZE = 256  # pixels of either side
 CLASS_NAMES = {
     "facade": "Wall",
@@ -47,8 +48,9 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
     """Make a painter of label maps in the colors of CMP Facades.
 
     Its value is a PNG as a data URL (``decode_drawing``, ``encode_drawing``). It has the events
-    ``input``, after whatever a person did to the picture, and ``random``, for the button of that
-    name. A value that the server sets becomes a step which can be undone, without ``input``.
+    ``input``, after whatever a person did to the picture, ``random``, for the button of that name,
+    and ``link``, after the address of an open page got a picture. A value that the server sets
+    becomes a step which can be undone, without ``input``.
 
     Args:
         value: what it shows at first; an empty wall by default.
@@ -87,6 +89,26 @@ def palette_entries() -> list[dict[str, str]]:
 def draw_facade(seed: int | None = None) -> UInt8[np.ndarray, "256 256 3"]:
     """Draw the label map of a facade; without a seed, of a new one every time."""
     return draw_labels(lay_out(np.random.default_rng(seed)).elements, CANVAS_SIZE)
+
+
+def read_for_painter(upload: str | None, *, clean: bool) -> UInt8[np.ndarray, "256 256 3"]:
+    """Read an uploaded label map for the painter: its colors, its size, background beside it.
+
+    Args:
+        upload: path of the upload.
+        clean: also give pixels of blurred edges, which have colors of classes that are not there,
+            to the class that most of their neighbors have.
+    """
+    label_map, changed = snap_to_palette(read_label_map(upload))
+    if clean and changed:
+        label_map = clean_edges(label_map)
+    height, width = label_map.shape[:2]
+    scale = CANVAS_SIZE / max(height, width)
+    inner = resize(label_map, max(1, round(width * scale)), max(1, round(height * scale)))
+    top, left = ((CANVAS_SIZE - side) // 2 for side in inner.shape[:2])
+    canvas = np.full((CANVAS_SIZE, CANVAS_SIZE, 3), PALETTE["background"], np.uint8)
+    canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    return canvas
 
 
 def encode_drawing(label_map: UInt8[np.ndarray, "h w 3"]) -> str:

@@ -21,8 +21,9 @@ from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.web import USER_NO_PROXY
 from pix2pix_ilm.web.error_handlers import EXCEPTION_HANDLERS
+from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.model_store import ModelStore
-from pix2pix_ilm.web.page import FIRST_FACADE, Page
+from pix2pix_ilm.web.page import Page
 from pix2pix_ilm.web.painter import ASSETS, draw_facade, read_asset
 from pix2pix_ilm.web.security import SecurityMiddleware
 from pix2pix_ilm.web.service import TranslationService

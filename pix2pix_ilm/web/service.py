@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm import metrics
@@ -25,7 +23,7 @@ from pix2pix_ilm.web.downloads import (
     write_zip,
 )
 from pix2pix_ilm.web.model_store import Model, ModelStore
-from pix2pix_ilm.web.painter import CANVAS_SIZE, decode_drawing
+from pix2pix_ilm.web.painter import decode_drawing
 from pix2pix_ilm.web.uploads import (
     RGBImage,
     limit_size,
@@ -44,15 +42,14 @@ METRICS = {
     "LPIPS ↓": (metrics.lpips, "{:.3f}", metrics.LPIPS_SMALLEST),
 }
 """Name -> function, how its value is shown, smallest side of an image."""
-Source = Literal["paint", "upload"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationRequest:
     """A label map, and the models that are to translate it."""
 
-    source: Source
-    """Translate the drawing, or the upload."""
+    source: str
+    """ "paint": translate the drawing; else the upload."""
     drawing: object = None
     """From the painter, any JSON."""
     upload: str | None = None
@@ -124,7 +121,7 @@ class TranslationService:
         real = read_photo(request.reference) if request.reference else None
         return Translation(
             photos=photos,
-            downloads=save_photos(photos),
+            downloads=save_photos(photos, label_map if painted else photos[0].label_map),
             caption=caption(photos, notes),
             metrics="" if real is None else metrics_table(photos, real),
         )
@@ -183,7 +180,7 @@ class TranslationService:
         chosen = self.store.get(model)
         image = limit_size(read_label_map(label_map, chosen.config.palette))
         photo = self.make_photo(image, chosen)
-        return str(save_photos([photo]).photos[0])
+        return str(save_photos([photo], photo.label_map).photos[0])
 
     def translate_files(self, label_maps: list[str], model: str | None) -> tuple[str, list[str]]:
         """Translate uploaded label maps, for programs; gives a zip, and what was skipped."""
@@ -228,11 +225,11 @@ class TranslationService:
         return Photo(model=model, label_map=label_map, image=image, seconds=seconds)
 
 
-def save_photos(photos: Sequence[Photo]) -> Downloads:
-    """Write the photos of one label map into files."""
+def save_photos(photos: Sequence[Photo], label_map: RGBImage) -> Downloads:
+    """Write the photos of one label map, and the map as its maker has it, into files."""
     first = photos[0]
     images = [(photo.model.name, photo.image) for photo in photos]
-    return write_downloads(first.label_map, images, first.model.config.direction)
+    return write_downloads(label_map, first.label_map, images, first.model.config.direction)
 
 
 def read_request(
@@ -254,11 +251,6 @@ def read_request(
         label_map, fraction = snap_to_palette(label_map)
         notes.append(f"{fraction:.1%} of the pixels moved to the nearest color")
     return label_map, notes
-
-
-def read_for_painter(upload: str | None) -> UInt8[np.ndarray, "256 256 3"]:
-    """Read an uploaded label map in the painter's size and the colors of the twelve classes."""
-    return snap_to_palette(resize(read_label_map(upload), CANVAS_SIZE, CANVAS_SIZE))[0]
 
 
 def size_of(image: RGBImage) -> str:

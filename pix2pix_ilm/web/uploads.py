@@ -9,7 +9,7 @@ import numpy as np
 from gradio.data_classes import ImageData, ListFiles
 from gradio.utils import get_upload_folder
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFilter, UnidentifiedImageError
 
 from pix2pix_ilm.data.images import WHITE, as_array, as_indices, first_frame, index_numbers
 from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Color, Palette
@@ -172,3 +172,9 @@ def snap_to_palette(label_map: RGBImage) -> tuple[RGBImage, float]:
     """
     snapped = FACADES_PALETTE.paint(FACADES_PALETTE.nearest(label_map))
     return snapped, (snapped != label_map).any(axis=2).mean().item()
+
+
+def clean_edges(label_map: RGBImage) -> RGBImage:
+    """Give every pixel the class that is most frequent within 5x5 pixels around it."""
+    classes = Image.fromarray(FACADES_PALETTE.nearest(label_map)[..., 0])
+    return FACADES_PALETTE.paint(np.asarray(classes.filter(ImageFilter.ModeFilter(5)))[..., None])

@@ -78,6 +78,15 @@ def _quiet_gradio(tmp_path_factory):
         yield
 
 
+@pytest.fixture
+def uploads(tmp_path, monkeypatch):
+    """Make the server's upload folder."""
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Callable[..., str]]:
     """Serve an app from this process until the tests end; gives its address."""

@@ -102,16 +102,17 @@ def test_a_model_that_was_trained_meanwhile_is_there(folder, make_checkpoint):
     assert next(iter(store.scan().models)) == "later"
 
 
-def test_the_title_tells_norms_and_metrics(folder):
+def test_title_and_summary_tell_norms_data_and_metrics(folder):
     value = Interval(mean=61.25, low=60.0, high=62.5)
     record = RecordedMetrics(
         protocol={"split": "test"}, step=7, metrics={"rmse_rgb": value, "lpips": value}
     )
     write_json(folder / "new" / METRICS_FILE, record)
-    titles = {model.name: model.title for model in ModelStore(folder).catalog.models.values()}
-    assert titles == {
-        "new": "new: ILM+IN / IN, RMSE (RGB) 61.2, LPIPS 61.250",
-        "old": "old: ILM+IN / IN",
+    models = ModelStore(folder).catalog.models.values()
+    assert {model.title for model in models} == {"new: ILM+IN / IN", "old: ILM+IN / IN"}
+    assert {model.name: model.summary for model in models} == {
+        "new": "ILM+IN / IN, trained on facades at 32x32, RMSE (RGB) 61.2, LPIPS 61.250",
+        "old": "ILM+IN / IN, trained on facades at 32x32",
     }
 
 
@@ -120,7 +121,7 @@ def test_metrics_of_other_weights_are_not_shown(folder):
         protocol={}, step=6, metrics={"rmse_rgb": Interval(mean=1.0, low=1.0, high=1.0)}
     )
     write_json(folder / "new" / METRICS_FILE, record)
-    assert ModelStore(folder).get("new").title == "new: ILM+IN / IN"
+    assert "RMSE" not in ModelStore(folder).get("new").summary
 
 
 def test_an_unknown_name_is_refused_with_those_that_there_are(folder):

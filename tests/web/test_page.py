@@ -14,8 +14,8 @@ from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.files import write_json
 from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.model_store import ModelStore
-from pix2pix_ilm.web.page import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
 from pix2pix_ilm.web.uploads import resize
 
@@ -129,14 +129,15 @@ def test_two_models_can_be_compared(visit, translate):
     first, second = (translate(FACADE, name, SIZE) for name in ("facades-ilm", "facades-in"))
     visitor.expect_photo(first)
     assert not np.array_equal(first, second)
-    left, right = "#slider img >> nth=0", "#slider img >> nth=1"
+    left, right = "#slider .over", "#slider .under"
+    names = page.locator("#slider .controls > span")
     visitor.open_tab("Compare")
-    expect(page.locator("#slider label")).to_have_text("Label map | photo")
-    visitor.expect_photo(resize(FACADE, SIZE, SIZE), left)
+    expect(names).to_have_text(["Label map", "facades-ilm"])
+    visitor.expect_photo(FACADE, left)
     visitor.expect_photo(first, right)
 
     visitor.choose("second", "facades-in")
-    expect(page.locator("#slider label")).to_have_text("facades-ilm | facades-in")
+    expect(names).to_have_text(["facades-ilm", "facades-in"])
     visitor.expect_photo(first, left)
     visitor.expect_photo(second, right)
     visitor.open_tab("Photo")
@@ -195,7 +196,7 @@ def test_photo_label_map_and_pair_can_be_saved(visit, translate, tmp_path):
     visitor.expect_photo(photo)
     files = {
         "save-photo": ("photo-facades-ilm.png", photo),
-        "save-label": ("label_map.png", label_map),
+        "save-label": ("label_map.png", FACADE),
         "save-pair": (
             "pair.png",
             np.hstack([photo, label_map]),
@@ -227,7 +228,7 @@ def test_without_a_model_one_can_paint_and_learns_what_to_do(
     visitor.expect_photo(photo)
     assert np.array_equal(visitor.label_map(), expected)  # the painting outlives the reload
     expect(page.locator("#notice")).to_be_hidden()
-    expect(page.locator("#model input")).to_have_value("later: IN / IN")
+    expect(page.locator("#model input")).to_have_value("later: IN")
 
 
 def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_checkpoint, tmp_path):
@@ -237,13 +238,18 @@ def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_che
     write_json(make_checkpoint("facades-ilm") / METRICS_FILE, record)
     make_checkpoint("plain", norm="none")
     visitor = visit(serve_page(tmp_path))
-    title = "facades-ilm: ILM+IN / IN, RMSE (RGB) 61.2, LPIPS 0.435, SSIM 0.231"
+    title = "facades-ilm: ILM+IN / IN"
     field = visitor.page.locator("#model input")
     expect(field).to_have_value(title)
     assert field.evaluate("field => field.scrollWidth <= field.clientWidth")
     visitor.page.locator("#second input").click()
     options = visitor.page.get_by_role("option")
     expect(options).to_contain_text(["none", title, "plain: no norm / IN"])
+    visitor.page.keyboard.press("Escape")
+    visitor.page.get_by_role("button", name="About the models").click()
+    summaries = visitor.page.locator("#about summary")
+    expect(summaries.first).to_contain_text("RMSE (RGB) 61.2, LPIPS 0.435, SSIM 0.231")
+    expect(summaries.last).to_contain_text("trained on facades at 32x32")
 
 
 @pytest.mark.parametrize("by_keyboard", [False, True])

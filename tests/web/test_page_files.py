@@ -16,7 +16,7 @@ from web.visitor import wait_until
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import PALETTE
 from pix2pix_ilm.web.painter import CANVAS_SIZE, draw_facade
-from pix2pix_ilm.web.uploads import resize, snap_to_palette
+from pix2pix_ilm.web.uploads import clean_edges, resize, snap_to_palette
 
 pytestmark = [
     pytest.mark.browser,
@@ -113,7 +113,7 @@ def test_an_upload_can_be_snapped_and_edited(uploader, translate, save):
 
     page.locator("#edit").click()
     expect(page.get_by_role("tab", name="Paint")).to_have_attribute("aria-selected", "true")
-    expected = resize(snapped, CANVAS_SIZE, CANVAS_SIZE)
+    expected = resize(clean_edges(snapped), CANVAS_SIZE, CANVAS_SIZE)
     wait_until(page, lambda: np.array_equal(uploader.label_map(), expected), "not in the painter")
     uploader.expect_photo(translate(expected, size=64))
     page.get_by_role("button", name="Undo").click()

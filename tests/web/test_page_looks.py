@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from web.painting import with_rectangle
 
-from pix2pix_ilm.web.page import FIRST_FACADE
+from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
 
 pytestmark = [
@@ -40,8 +41,13 @@ def test_on_a_phone_the_photo_follows_the_painter_and_fingers_paint(visit, trans
     assert photo["y"] > canvas["y"] + canvas["height"]
     assert canvas["width"] > 340
     assert photo["width"] > 340
-    cut = "spans => spans.filter(span => span.scrollWidth > span.clientWidth).length"
-    assert page.locator("#canvas .palette span").evaluate_all(cut) == 0
+    small = page.locator("#thumbnail img")
+    expect(small).to_have_attribute("src", page.locator("#photo img").get_attribute("src"))
+    page.evaluate("scrollTo(0, 0)")
+    palette, button = page.locator("#canvas .palette"), page.locator("#translate")
+    for what in (visitor.canvas, palette, button, small):
+        box = what.bounding_box()
+        assert 0 <= box["y"] <= box["y"] + box["height"] <= 844  # all that painting needs
 
     page.get_by_label("Translate after every stroke").tap()
     visitor.canvas.scroll_into_view_if_needed()
@@ -54,7 +60,7 @@ def test_on_a_phone_the_photo_follows_the_painter_and_fingers_paint(visit, trans
     visitor.expect_photo(translate(expected, size=SIZE))
 
     page.get_by_role("button", name="Measure against a real photo").click()
-    for tab in ("Paint", "Upload", "Batch", "Photo", "Compare", "Variations"):
+    for tab in ("Batch", "Upload", "Paint", "Photo", "Compare", "Variations"):
         visitor.open_tab(tab)
         assert page.evaluate("document.documentElement.scrollWidth") == 390, tab
 
@@ -72,10 +78,71 @@ def test_text_can_be_read_on_its_background(visit, site, translate, theme):
         "#headline h1", "#headline p", "#note b", "#translate-upload", "#edit", "#save-photo",
         "[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]", "#snap span",
         "#photo label", "#model input", "#model [data-testid=block-info]", "footer button",
-        "#reference-panel button", "[data-testid=toast-text]", ".toast-title",
+        "#reference-panel button", "#about-panel button", "#open-keys",
+        "[data-testid=toast-text]", ".toast-title",
     ):  # fmt: skip
         contrast = visitor.page.locator(selector).first.evaluate(CONTRAST)
         assert contrast >= 4.5, selector
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(visit, site, translate, theme, width):
+    visitor = visit(f"{site}/?__theme={theme}", viewport={"width": width, "height": 900})
+    page = visitor.page
+    visitor.expect_photo(translate(FACADE, size=SIZE))
+    page.get_by_role("button", name="Measure against a real photo").click()
+    page.get_by_role("button", name="About the models").click()
+    page.locator("#about summary").first.click()
+    visitor.choose("second", "facades-in")
+    expect(page.locator("#second-photo img")).to_be_visible()
+    for tab in ("Photo", "Compare", "Variations", "Upload", "Batch"):
+        visitor.open_tab(tab)
+        if tab == "Variations":
+            page.locator("#vary").click()
+            expect(page.locator("#variations img")).to_have_count(6)
+        report = Axe().run(page)
+        assert report.violations_count == 0, f"{tab}: {report.generate_report()}"
+    page.keyboard.press("?")
+    report = Axe().run(page)
+    assert report.violations_count == 0, report.generate_report()
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280, 1920])
+def test_nothing_overflows_and_pictures_grow_together(visit, translate, width):
+    height = {390: 844, 820: 1180, 1280: 900, 1920: 1080}[width]
+    visitor = visit(viewport={"width": width, "height": height})
+    page = visitor.page
+    visitor.expect_photo(translate(FACADE, size=SIZE))
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    canvas, photo = visitor.canvas.bounding_box(), page.locator("#photo").bounding_box()
+    if width < 1000:
+        return
+    assert photo["width"] == pytest.approx(canvas["width"], rel=0.15)
+    assert canvas["width"] > {1280: 450, 1920: 700}[width]
+    for selector in ("#translate", "#save-photo"):
+        expect(page.locator(selector)).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("settings", [{"forced_colors": "active"}, {"reduced_motion": "reduce"}])
+def test_wishes_of_the_system_are_respected(visit, translate, settings):
+    visitor = visit(**settings)
+    visitor.expect_photo(translate(FACADE, size=SIZE))
+    swatch = visitor.page.locator("#canvas .palette i").nth(2)
+    color = swatch.evaluate("swatch => getComputedStyle(swatch).backgroundColor")
+    assert color == "rgb(0, 207, 255)"
+    chosen, other = (
+        visitor.page.locator(f"#canvas [role=radio][aria-checked={state}]").first.evaluate(
+            "radio => getComputedStyle(radio).outlineStyle"
+        )
+        for state in ("true", "false")
+    )
+    if "forced_colors" in settings:
+        assert (chosen, other) == ("solid", "none")
+    animation = visitor.page.locator("#photo [data-testid=status-tracker]").evaluate(
+        "tracker => getComputedStyle(tracker).animationName"
+    )
+    assert animation == ("none" if "reduced_motion" in settings else "pass")
 
 
 def test_the_login_says_what_is_wrong_and_lets_in(serve_page, two_models, browser):

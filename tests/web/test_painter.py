@@ -2,6 +2,7 @@ import base64
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from pix2pix_ilm.web.painter import (
     encode_drawing,
     painter,
     palette_entries,
+    read_for_painter,
 )
 
 
@@ -130,3 +132,33 @@ def test_random_facades_differ_and_have_only_the_palettes_colors():
     assert not np.array_equal(one, other)
     assert {tuple(color) for color in one.reshape(-1, 3).tolist()} <= set(PALETTE.values())
     assert np.array_equal(draw_facade(3), draw_facade(3))
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 200), (200, 300), (256, 256), (16, 1000)])
+def test_an_upload_keeps_its_shape_in_the_painter(uploads, width, height):
+    label_map = np.full((height, width, 3), PALETTE["facade"], np.uint8)
+    label_map[:, : width // 2] = PALETTE["window"]
+    path = uploads / "map.png"
+    Image.fromarray(label_map).save(path)
+    seen = read_for_painter(str(path), clean=False)
+    inside = (seen != PALETTE["background"]).any(axis=2)
+    rows, columns = inside.any(axis=1).nonzero()[0], inside.any(axis=0).nonzero()[0]
+    assert max(len(rows), len(columns)) == CANVAS_SIZE
+    assert len(columns) / len(rows) == pytest.approx(width / height, abs=0.005)
+    assert abs(rows[0] - (CANVAS_SIZE - 1 - rows[-1])) <= 1
+    assert abs(columns[0] - (CANVAS_SIZE - 1 - columns[-1])) <= 1
+
+
+def test_cleaning_takes_away_what_jpeg_leaves_at_edges_and_nothing_else(uploads):
+    label_map = np.full((256, 256, 3), PALETTE["facade"], np.uint8)
+    label_map[40:200, 40:200] = PALETTE["balcony"]  # between them lie colors of other classes
+    blurred, exact = uploads / "map.jpg", uploads / "map.png"
+    Image.fromarray(label_map).save(blurred, quality=50)
+    Image.fromarray(label_map).save(exact)
+
+    def wrong(path: Path, *, clean: bool) -> int:
+        return (read_for_painter(str(path), clean=clean) != label_map).any(axis=2).sum()
+
+    assert wrong(blurred, clean=False) > 600
+    assert wrong(blurred, clean=True) < 30  # of rounded corners
+    assert wrong(exact, clean=True) == 0  # not even its corners

@@ -75,6 +75,23 @@ def test_the_brush_draws_discs_and_lines_of_them(painter):
     }
 
 
+def test_a_grid_repeats_its_rectangle_across_and_down(painter):
+    painter.click("Grid")
+    painter.root.get_by_label("Across").fill("3")
+    painter.root.get_by_label("Down").fill("2")
+    painter.drag((10, 20), (100, 100))
+    expected = wall()
+    for left in (10, 45, 80):  # 90 // 4.5 wide, and as far apart as fits
+        for top in (20, 72):
+            expected = with_rectangle(expected, (left, top), (left + 19, top + 28), "Window")
+    painter.expect_received(1)
+    assert np.array_equal(painter.received[0], expected)
+    painter.drag((200, 200), (202, 200))  # no room for three
+    expected = with_rectangle(expected, (200, 200), (200, 200), "Window")
+    expected = with_rectangle(expected, (202, 200), (202, 200), "Window")
+    assert np.array_equal(painter.label_map(), expected)
+
+
 def test_fill_replaces_just_the_connected_region(painter):
     painter.server_sets("Scattered", SCATTERED)
     expected = SCATTERED.copy()

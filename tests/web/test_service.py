@@ -222,7 +222,7 @@ def test_a_model_of_colors_sees_them_beside_a_model_of_classes(service, make_che
 def test_a_kept_pair_can_be_trained_on(service, make_checkpoint, direction):
     make_checkpoint("other", direction=direction)
     photo = service.make_photo(noise(32, 48), service.store.get("other"))
-    files = save_photos([photo])
+    files = save_photos([photo], photo.label_map)
     left, right = np.split(read_image(files.pair), 2, axis=1)
     label_map, image = (left, right) if direction == "AtoB" else (right, left)
     assert np.array_equal(label_map, photo.label_map)
@@ -301,8 +301,7 @@ def test_names_of_models_that_are_as_long_as_a_folders_can_be_make_files_of_thei
     names = [f"{'m' * 250}{end}" for end in "ab"]
     for name in names:
         make_checkpoint(name)
-    files = save_photos(
-        [service.make_photo(noise(32, 32), service.store.get(name)) for name in names]
-    )
+    photos = [service.make_photo(noise(32, 32), service.store.get(name)) for name in names]
+    files = save_photos(photos, photos[0].label_map)
     assert len(set(files.photos)) == 2
     assert all(photo.is_file() for photo in files.photos)

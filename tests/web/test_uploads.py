@@ -20,15 +20,6 @@ from pix2pix_ilm.web.uploads import (
 COLORS = set(PALETTE.values())
 
 
-@pytest.fixture
-def uploads(tmp_path, monkeypatch):
-    """Make the server's upload folder."""
-    folder = tmp_path / "uploads"
-    folder.mkdir()
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
-    return folder
-
-
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 

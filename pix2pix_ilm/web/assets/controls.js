@@ -60,7 +60,7 @@ function moveCursor([across, down], leap) {
 function press() {
   if (!stroke) {
     beginStroke(cursor, chosen.tool, null);
-    if (chosen.tool !== "rectangle") finishStroke();
+    if (!["rectangle", "grid"].includes(chosen.tool)) finishStroke();
   } else if (stroke.pointer === null) {
     finishStroke();
   }
@@ -84,10 +84,12 @@ const ACTIONS = {
     cancelStroke();
     trigger("random");
   },
+  link: copyLink,
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const SHORTCUTS = {
   r: () => chooseTool("rectangle"),
+  g: () => chooseTool("grid"),
   b: () => chooseTool("brush"),
   f: () => chooseTool("fill"),
   i: () => chooseTool("eyedropper"),
@@ -112,7 +114,7 @@ function canvasAction({ key, shiftKey, repeat }) {
 // Keys that nothing else on the page takes are the painter's, too, while it is in sight.
 function isElsewhere(target) {
   if (element.contains(target)) return false;
-  const taken = "input, textarea, select, [contenteditable], [role=dialog]";
+  const taken = "input, textarea, select, [contenteditable], dialog, [role=dialog]";
   return !canvas.offsetParent || target.closest?.(taken);
 }
 
@@ -155,3 +157,8 @@ canvas.addEventListener("blur", onBlur);
 document.addEventListener("keydown", onKeyDown);
 element.addEventListener("click", onClick);
 slider.addEventListener("input", () => chooseSize(Number(slider.value)));
+for (const { name } of sliders.slice(1))
+  find(`[name=${name}]`).addEventListener("input", ({ target }) => {
+    chosen[name] = Number(target.value);
+    refresh();
+  });

@@ -1,4 +1,16 @@
 () => {
+  const one = (selector) => document.querySelector(selector);
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const setIfOther = (node, name, value) => node[name] === value || (node[name] = value);
+
+  // Which tab of label maps is open: paint, upload or batch.
+  window.openSource = () =>
+    one("#sources [role=tab][aria-selected=true]").textContent.trim().toLowerCase();
+  // Gradio also tells that a tab is open when the page is new.
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest?.("#sources [role=tab]")) window.chosenSource = window.openSource;
+  });
+
   // An image that is pasted anywhere on the page, or dropped on the painter, becomes the upload.
   const uploadInput = async () => {
     const find = () => document.querySelector("#upload input[type=file]");
@@ -10,8 +22,7 @@
     const image = [...(files ?? [])].find((file) => file.type.startsWith("image/"));
     if (!image) return;
     event.preventDefault();
-    const tabs = [...document.querySelectorAll("#sources [role=tab]")];
-    tabs.find((tab) => tab.textContent.trim() === "Upload").click();
+    all("#sources [role=tab]").find((tab) => tab.textContent.trim() === "Upload").click();
     const input = await uploadInput();
     const chosen = new DataTransfer();
     chosen.items.add(image);
@@ -30,9 +41,50 @@
 
   // A file that is no image makes room for the next one, once the message says what is wrong.
   window.makeRoom = () => {
-    for (const image of document.querySelectorAll("#upload img, #reference img")) {
+    for (const image of all("#upload img, #reference img")) {
       const remove = image.closest(".block").querySelector("button[aria-label='Remove Image']");
       image.decode().catch(() => image.complete && !image.naturalWidth && remove.click());
     }
   };
+
+  // Lists close when the keyboard goes on: Gradio's stay open.
+  const closeList = ({ target }) =>
+    target.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Tab" && event.target.matches("input[role=combobox]")) closeList(event);
+  });
+
+  // The keys, in a dialog.
+  const keys = one("#keys");
+  one("#open-keys").addEventListener("click", () => keys.showModal());
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches?.("textarea, input:not([type=range], [type=checkbox])");
+    if (event.key === "?" && !typing && !keys.open) keys.showModal();
+  });
+  keys.addEventListener("click", ({ target }) => target === keys && keys.close()); // beside it
+
+  // What Gradio leaves without a name, and the small photo of narrow screens.
+  const complete = () => {
+    for (const box of all("#photo, #second-photo")) {
+      const name = `Photo by ${box.querySelector("label")?.textContent.trim()}`;
+      const image = box.querySelector("img");
+      if (image) setIfOther(image, "alt", name);
+      const button = image?.closest("button");
+      if (button) setIfOther(button, "ariaLabel", name);
+    }
+    for (const empty of all(".empty[aria-label]")) empty.removeAttribute("aria-label");
+    const [photo, small] = [one("#photo img"), one("#thumbnail img")];
+    if (photo && small) setIfOther(small, "src", photo.src);
+  };
+  one("#note").role = "status"; // read aloud when a photo is finished
+  one("#stale").role = "status";
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest?.("#thumbnail")) one("#photo").scrollIntoView();
+  });
+  new MutationObserver(complete).observe(document.body, {
+    subtree: true,
+    childList: true,
+    attributeFilter: ["src"],
+  });
+  complete();
 };

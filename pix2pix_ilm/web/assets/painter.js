@@ -4,7 +4,8 @@ const HISTORY = 50;
 
 const find = (selector) => element.querySelector(selector);
 const canvas = find("canvas");
-const slider = find("input[type=range]");
+const sliders = [...element.querySelectorAll("input[type=range]")];
+const [slider] = sliders; // the brush's
 const cursorMark = find(".cursor");
 const radios = [...element.querySelectorAll("[role=radio]")];
 const toolButtons = [...element.querySelectorAll("[data-tool]")];
@@ -16,7 +17,8 @@ const classNames = props.classes.map(({ name }) => name);
 const colors = props.classes.map(({ hex }) => packed(hex));
 const [ground] = colors;
 
-const chosen = { tool: "rectangle", painting: "rectangle", index: 1, size: Number(slider.value) };
+const chosen = { tool: "rectangle", painting: "rectangle", index: 1 };
+for (const { name, value } of sliders) chosen[name] = Number(value);
 const past = [];
 const future = [];
 let stroke = null; // { tool, pointer (null: keyboard), before, start, last }
@@ -122,6 +124,7 @@ function clear() {
 
 const TOOLS = {
   rectangle: { touch: stretch, move: stretch },
+  grid: { touch: repeat, move: repeat },
   brush: { touch: sweep, move: sweep },
   fill: { touch: (point) => floodFill(pixels, point, colors[chosen.index]) },
   eyedropper: { touch: pick, move: pick },
@@ -130,6 +133,12 @@ const TOOLS = {
 function stretch(point) {
   pixels.set(stroke.before);
   drawRectangle(pixels, stroke.start, point, colors[chosen.index]);
+}
+
+function repeat(point) {
+  pixels.set(stroke.before);
+  const { across, down, index } = chosen;
+  drawGrid(pixels, stroke.start, point, [across, down], colors[index]);
 }
 
 function sweep(point) {
@@ -141,12 +150,15 @@ function pick(point) {
 }
 
 // The class of the nearest color: a picture from elsewhere may have others between them.
-function classAt({ x, y }) {
-  const here = y * SIZE + x;
-  const exact = colors.indexOf(pixels[here]);
+function classOf(pixel) {
+  const exact = colors.indexOf(pixel);
   if (exact >= 0) return exact;
-  const distances = colors.map((color) => distance(color, pixels[here]));
+  const distances = colors.map((color) => distance(color, pixel));
   return distances.indexOf(Math.min(...distances));
+}
+
+function classAt({ x, y }) {
+  return classOf(pixels[y * SIZE + x]);
 }
 
 function beginStroke(point, tool, pointer) {
@@ -205,11 +217,17 @@ function refresh() {
   // not disabled: that would take the focus away, and the shortcuts with it
   find("[data-action=undo]").ariaDisabled = !past.length;
   find("[data-action=redo]").ariaDisabled = !future.length;
-  slider.value = chosen.size;
+  for (const input of sliders) {
+    input.value = chosen[input.name];
+    input.closest("label").querySelector("b").textContent = chosen[input.name];
+  }
   slider.ariaValueText = `${chosen.size} pixels`;
-  find(".size b").textContent = chosen.size;
   if (byKeyboard) markCursor(cursor);
   report();
+}
+
+function say(sentence) {
+  find(".status").textContent = sentence;
 }
 
 function report() {
@@ -217,13 +235,13 @@ function report() {
   const parts = [tool.textContent.trim(), classNames[chosen.index]];
   if (byKeyboard) parts.push(`at ${cursor.x}, ${cursor.y} on ${classNames[classAt(cursor)]}`);
   if (byKeyboard && stroke) parts.push(extent());
-  find(".status").textContent = parts.join(" · ");
+  say(parts.join(" · "));
 }
 
 // For the eyes alone: read aloud, every move of a mouse would be a flood of numbers.
 function readOut(point) {
-  const place = point ? `${point.x}, ${point.y}` : "";
-  find(".readout").textContent = stroke?.tool === "rectangle" ? extent() : place;
+  const place = point ? `${classNames[classAt(point)]} at ${point.x}, ${point.y}` : "";
+  find(".readout").textContent = /rectangle|grid/.test(stroke?.tool) ? extent() : place;
 }
 
 function extent() {
@@ -249,8 +267,12 @@ let restored = kept(); // until gradio has set its first value once more
 if (restored) props.value = restored;
 if (props.value) receive(props.value, false);
 else store(); // so that an untouched canvas can be submitted
+let started = false;
 watch("value", () => {
   if (restored && props.value === initial) props.value = restored;
   else receive(props.value, true);
   restored = null;
+  started = true;
 });
+openLink();
+window.addEventListener("hashchange", openLink);

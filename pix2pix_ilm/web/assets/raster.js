@@ -33,6 +33,24 @@ function drawRectangle(pixels, one, other, color) {
   for (let y = top; y <= bottom; y++) drawSpan(pixels, y, left, right, color);
 }
 
+// Equal rectangles, across and down, with gaps of about three quarters of their size.
+function drawGrid(pixels, one, other, [across, down], color) {
+  const columns = intervals(one.x, other.x, across);
+  const rows = intervals(one.y, other.y, down);
+  for (const [left, right] of columns)
+    for (const [top, bottom] of rows)
+      drawRectangle(pixels, { x: left, y: top }, { x: right, y: bottom }, color);
+}
+
+// First and last pixels of equal intervals between two pixels: as many as asked for, or as fit.
+function intervals(one, other, asked) {
+  const [start, length] = [Math.min(one, other), Math.abs(one - other) + 1];
+  const count = Math.min(asked, Math.ceil(length / 2));
+  const size = Math.max(1, Math.floor(length / (count + 0.75 * (count - 1))));
+  const step = count > 1 ? Math.floor((length - size) / (count - 1)) : 0;
+  return Array.from({ length: count }, (_, at) => [start + at * step, start + at * step + size - 1]);
+}
+
 // An even diameter has its center between pixels: above and to the left of the given one.
 function drawDisc(pixels, center, diameter, color) {
   const radius = diameter / 2;
