@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint, save_generator
-from pix2pix_ilm.data.palette import FACADES_PALETTE
+from pix2pix_ilm.data.palette import FACADES_DATA, FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, make_scorer
@@ -31,7 +31,6 @@ from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.templates import render
 
 PICTURE = "facades.png"
-DRAWABLE = ("facades", "synthetic")  # data whose label maps the project can draw
 METRICS = {"rmse_rgb": "RMSE (RGB)", "lpips": "LPIPS", "ssim": "SSIM"}
 CARD = Path(__file__).parent / "assets" / "model_card.md"
 
@@ -189,7 +188,7 @@ def shows_facades(model_config: ModelConfig) -> bool:
     """Return True if the project can draw what the generator was trained on."""
     generator, palette = model_config.generator, model_config.palette
     known = palette == FACADES_PALETTE or (palette is None and generator.in_channels == 3)
-    return known and generator.out_channels == 3 and Path(model_config.data).name in DRAWABLE
+    return known and generator.out_channels == 3 and Path(model_config.data).name in FACADES_DATA
 
 
 def picture(generator: UNetGenerator, model_config: ModelConfig) -> np.ndarray:

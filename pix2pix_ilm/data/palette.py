@@ -137,3 +137,7 @@ def find_palette(name: str) -> Palette | None:
     if not Path(name).is_file():
         raise SettingError("label_classes", "facades, none, or a JSON file of classes", name)
     return read_json(Path(name), Palette)
+
+
+FACADES_DATA = ("facades", "synthetic")
+"""Data sets whose label maps have these colors."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from pix2pix_ilm.checkpoints import MODEL_CONFIG, WEIGHTS, ModelConfig, read_model_config
+from pix2pix_ilm.data.palette import FACADES_DATA, FACADES_PALETTE, Palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import RecordedMetrics, read_metrics
@@ -31,6 +32,13 @@ class Model:
     folder: Path
     config: ModelConfig
     record: RecordedMetrics | None
+
+    @property
+    def painted_classes(self) -> Palette | None:
+        """Return the classes that its label maps can be painted with; None: nobody knows them."""
+        if self.config.palette is None and Path(self.config.data).name in FACADES_DATA:
+            return FACADES_PALETTE
+        return self.config.palette
 
     @property
     def norms(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.web.comparison import compared
 from pix2pix_ilm.web.downloads import save_label_map
 from pix2pix_ilm.web.error_handlers import QuietBlocks
@@ -15,6 +16,7 @@ from pix2pix_ilm.web.painter import (
     decode_drawing,
     draw_facade,
     encode_drawing,
+    painter_props,
     read_for_painter,
 )
 from pix2pix_ilm.web.service import TranslationRequest, TranslationService
@@ -86,7 +88,8 @@ class Page(Layout):
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
 
-        arrival = [self.model, self.second_model, self.notice, self.about]
+        place = [self.canvas, self.paint_tab, self.tabs]
+        arrival = [self.model, self.second_model, self.notice, self.about, *place]
         self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**drawing_if_any)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
             **drawing_if_any
@@ -111,7 +114,8 @@ class Page(Layout):
         for tab in (self.paint_tab, self.upload_tab):
             tab.select(**on_choice)
         # (A list's "input" comes twice for a choice by mouse, and "select" never by keyboard.)
-        for chosen in (self.model, self.second_model, self.reference):
+        self.model.change(self.show_painter, self.model, place, **UNSEEN).then(**again)
+        for chosen in (self.second_model, self.reference):
             chosen.change(**again).failure(**make_room)
         self.vary_button.click(
             self.show_variations, outputs=self.variations, **of_open_tab, **MODEL, **PRIVATE
@@ -147,6 +151,18 @@ class Page(Layout):
             self.second_model: gr.Dropdown([NONE, *catalog.choices], value=""),
             self.notice: gr.Markdown(visible=not catalog.models),
             self.about: describe(catalog.models.values()),
+            **self.show_painter(first),
+        }
+
+    def show_painter(self, name: str | None) -> Updates:
+        """Offer the classes that a model knows; without any, uploads alone."""
+        model = self.store.catalog.models.get(name or "")
+        palette = model.painted_classes if model else FACADES_PALETTE
+        if palette is None:
+            return {self.paint_tab: gr.Tab(visible=False), self.tabs: gr.Tabs(selected="upload")}
+        return {
+            self.canvas: gr.HTML(**painter_props(palette)),
+            self.paint_tab: gr.Tab(visible=True),
         }
 
     def show_possible(self, source: str, **inputs: Any) -> Updates:

@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm.data.images import as_array
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Color, Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_labels
 from pix2pix_ilm.data.synthetic.layout import lay_out
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.uploads import clean_edges, read_label_map, resize, snap_to_palette
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("raster.js", "link.js", "painter.js", "controls.js")
+SCRIPTS = ("raster.js", "classes.js", "link.js", "painter.js", "controls.js")
 CANVAS_SIZE = 256  # pixels of either side
 CLASS_NAMES = {
     "facade": "Wall",
@@ -45,7 +46,9 @@ MAX_URL_LENGTH = 500_000  # characters: random pixels, which PNG cannot compress
 
 
 def painter(value: str | None = None, **settings: Any) -> gr.HTML:
-    """Make a painter of label maps in the colors of CMP Facades.
+    """Make a painter of label maps, of CMP Facades' classes until an event sets others.
+
+    Others come as ``gr.HTML(**painter_props(palette))``; a person who has painted is asked before.
 
     Its value is a PNG as a data URL (``decode_drawing``, ``encode_drawing``). It has the events
     ``input``, after whatever a person did to the picture, ``random``, for the button of that name,
@@ -62,7 +65,7 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
         css_template=read_asset("painter.css"),
         js_on_load="\n".join(map(read_asset, SCRIPTS)),
         apply_default_css=False,
-        classes=palette_entries(),
+        **painter_props(),
         size=CANVAS_SIZE,
         **settings,
     )
@@ -73,17 +76,43 @@ def read_asset(name: str) -> str:
     return (ASSETS / name).read_text("utf-8")
 
 
-def palette_entries() -> list[dict[str, str]]:
-    """List what the painter has to know of each class: name, tooltip, color and key."""
+def painter_props(palette: Palette = FACADES_PALETTE) -> dict[str, Any]:
+    """List what the painter has to know of a palette.
+
+    Returns:
+        classes: name, tooltip, color and key of each class, the first of which is the ground.
+        drawable: whether ``draw_facade`` draws with these classes.
+    """
+    drawable = set(map(tuple, palette.colors.tolist())) == set(PALETTE.values())
+    entries = facades_entries() if drawable else other_entries(palette)
+    keys = chain(KEYS, repeat(""))  # those after the twelfth are chosen by mouse, or by arrows
+    classes = [entry | {"key": key} for entry, key in zip(entries, keys, strict=False)]
+    return {"classes": classes, "drawable": drawable}
+
+
+def facades_entries() -> list[dict[str, str]]:
+    """List CMP's classes: name, tooltip and color of each."""
     return [
         {
             "name": name,
             "title": f"{cmp_name} in CMP Facades{HINTS.get(cmp_name, '')}",
-            "hex": "#{:02x}{:02x}{:02x}".format(*PALETTE[cmp_name]),
-            "key": key,
+            "hex": hexadecimal(PALETTE[cmp_name]),
         }
-        for (cmp_name, name), key in zip(CLASS_NAMES.items(), KEYS, strict=True)
+        for cmp_name, name in CLASS_NAMES.items()
     ]
+
+
+def other_entries(palette: Palette) -> list[dict[str, str]]:
+    """List the classes of a palette: name, tooltip and color of each."""
+    return [
+        {"name": one.name, "title": f"Class {index}: {one.name}", "hex": hexadecimal(one.color)}
+        for index, one in enumerate(palette.classes)
+    ]
+
+
+def hexadecimal(color: Color) -> str:
+    """Write a color as #rrggbb."""
+    return "#" + bytes(color).hex()
 
 
 def draw_facade(seed: int | None = None) -> UInt8[np.ndarray, "256 256 3"]:

@@ -13,13 +13,12 @@ from pix2pix_ilm.web.painter import (
     decode_drawing,
     encode_drawing,
     painter,
-    palette_entries,
+    painter_props,
 )
 
-NAMES = [entry["name"] for entry in palette_entries()]
-COLORS = dict(
-    zip(NAMES, (tuple(bytes.fromhex(entry["hex"][1:])) for entry in palette_entries()), strict=True)
-)
+CLASSES = painter_props()["classes"]
+NAMES = [entry["name"] for entry in CLASSES]
+COLORS = {entry["name"]: tuple(bytes.fromhex(entry["hex"][1:])) for entry in CLASSES}
 
 
 def coarse_label_map(seed: int) -> np.ndarray:

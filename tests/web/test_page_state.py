@@ -8,6 +8,8 @@ from web.painting import with_rectangle
 from web.visitor import wait_until
 
 from pix2pix_ilm.data.images import read_image
+from pix2pix_ilm.data.palette import LabelClass, Palette
+from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
 from pix2pix_ilm.web.service import TranslationService
@@ -18,6 +20,7 @@ pytestmark = [
     # gradio sets an option of pandas that is on its way out
     pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
 ]
+TAG = "478obk"  # of CMP's colors, in links
 SIZE = 64  # of the models' training images
 FACADE = draw_facade(FIRST_FACADE)
 UPLOAD = resize(draw_facade(1), 80, 60)
@@ -169,7 +172,7 @@ def test_a_link_brings_the_painting_and_its_photo(visitor, visit, site, translat
     expect(visitor.page.locator("#canvas .status")).to_contain_text("in the clipboard")
     link = visitor.page.evaluate("navigator.clipboard.readText()")
     visitor.page.context.clear_permissions()
-    assert link.startswith(f"{site}/#map=")
+    assert link.startswith(f"{site}/#map={TAG}.")
     assert len(link) < 1500
     other = visit(link)
     other.expect_photo(translate(painted, size=SIZE))
@@ -183,8 +186,76 @@ def test_a_link_brings_the_painting_and_its_photo(visitor, visit, site, translat
     assert not np.array_equal(other.label_map(), painted)
 
 
-@pytest.mark.parametrize("fragment", ["#map=", "#map=AAAA", "#map=%3Cb%3E", "#map=4yIB", "#else"])
+@pytest.mark.parametrize(
+    "fragment",
+    ["#map=", "#map=AAAA", "#map=0.AAAA", "#map=%3Cb%3E.a", "#map=TAG.", "#map=TAG.4yIB", "#else"],
+)
 def test_a_broken_link_changes_nothing(visit, site, translate, fragment):
-    visitor = visit(site + "/" + fragment)
+    visitor = visit(f"{site}/{fragment.replace('TAG', TAG)}")
     visitor.expect_photo(translate(FACADE, size=SIZE))
     assert np.array_equal(visitor.label_map(), FACADE)
+
+
+OTHER = Palette(
+    classes=tuple(
+        LabelClass(name=f"class {index}", color=(10 * index, 0, 255 - 10 * index))
+        for index in range(14)  # more than there are keys
+    )
+)
+
+
+@pytest.fixture
+def three_models(make_checkpoint, tmp_path):
+    """Make models of CMP's classes, of others, and of label maps that nobody knows."""
+    make_checkpoint("facades-ilm")
+    make_checkpoint("other", label_classes=OTHER)
+    make_checkpoint("unknown", data="shoes")
+    return tmp_path
+
+
+def test_a_model_of_other_classes_brings_them_into_the_painter(visit, serve_page, three_models):
+    visitor = visit(serve_page(three_models))
+    page, classes = visitor.page, visitor.page.locator("#canvas [role=radio]")
+    expect(visitor.caption).to_contain_text("facades-ilm 32x32")
+    expect(classes).to_have_count(12)
+    visitor.drag((20, 10), (120, 90))
+    painted = visitor.label_map()
+
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    visitor.choose("model", "other")
+    expect(visitor.caption).to_contain_text("other 32x32")
+    expect(classes).to_have_count(12)
+    assert np.array_equal(visitor.label_map(), painted)
+    visitor.choose("model", "facades-ilm")
+    expect(visitor.caption).to_contain_text("facades-ilm 32x32")
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    visitor.choose("model", "other")
+    expect(visitor.caption).to_contain_text("other 32x32")
+    expect(classes).to_have_count(14)
+    expect(page.get_by_role("button", name="Random", exact=True)).to_be_hidden()
+    assert (visitor.label_map() == (0, 0, 255)).all()
+    page.keyboard.press("3")
+    expect(page.get_by_role("radio", name="class 2", exact=True)).to_be_checked()
+    visitor.drag((0, 0), (255, 127))
+    page.locator("#translate").click()
+    label_map = visitor.label_map()
+    assert (label_map[:128] == (20, 0, 235)).all()
+    photo = Translator.load(three_models / "other", "cpu")(
+        [OTHER.nearest(resize(label_map, 32, 32))]
+    )[0]
+    visitor.expect_photo(photo)
+
+
+def test_a_model_of_unknown_label_maps_takes_uploads_alone(visit, serve_page, three_models, upload):
+    visitor = visit(serve_page(three_models))
+    expect(visitor.caption).to_contain_text("facades-ilm 32x32")
+    visitor.choose("model", "unknown")
+    expect(visitor.page.get_by_role("tab", name="Upload")).to_have_attribute(
+        "aria-selected", "true"
+    )
+    expect(visitor.page.get_by_role("tab", name="Paint")).to_be_hidden()
+    visitor.drop_in("upload", upload)
+    expect(visitor.caption).to_contain_text("unknown 80x60")
+    visitor.choose("model", "facades-ilm")
+    expect(visitor.page.get_by_role("tab", name="Paint")).to_be_visible()

@@ -18,7 +18,7 @@ from pix2pix_ilm.web.painter import (
     draw_facade,
     encode_drawing,
     painter,
-    palette_entries,
+    painter_props,
     read_for_painter,
 )
 
@@ -105,7 +105,7 @@ def test_anything_else_is_refused_in_one_sentence(value):
 
 
 def test_every_class_is_there_once_with_its_own_color_and_key():
-    entries = palette_entries()
+    entries = painter_props()["classes"]
     colors = {"#" + bytes(color).hex(): name for name, color in PALETTE.items()}
     assert {entry["hex"] for entry in entries} == set(colors)
     for entry in entries:

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from web.painting import COLORS, DOUBLED, disc, is_selected, wall, with_rectangle
 from web.visitor import wait_until
 
-from pix2pix_ilm.web.painter import palette_entries
+from pix2pix_ilm.web.painter import painter_props
 
 pytestmark = [
     pytest.mark.browser,
@@ -124,7 +124,7 @@ def test_the_keyboards_cursor_shows_while_it_is_used(painter):
 def test_each_key_chooses_its_class(painter):
     painter.canvas.focus()
     expected = wall()
-    for row, entry in enumerate(palette_entries()):
+    for row, entry in enumerate(painter_props()["classes"]):
         painter.press(entry["key"])
         radio = painter.root.get_by_role("radio", name=entry["name"], exact=True)
         expect(radio).to_be_checked()

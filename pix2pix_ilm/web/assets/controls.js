@@ -96,9 +96,11 @@ const SHORTCUTS = {
   "[": () => growBrush(-1),
   "]": () => growBrush(1),
 };
-props.classes.forEach(({ key }, index) => {
-  SHORTCUTS[key] = () => chooseClass(index);
-});
+
+function classShortcut(pressed) {
+  const index = classes.findIndex(({ key }) => key && key === pressed);
+  return index < 0 ? null : () => chooseClass(index);
+}
 
 function historyAction({ key, shiftKey, metaKey }) {
   if (key.toLowerCase() === "z") return shiftKey ? ACTIONS.redo : ACTIONS.undo;
@@ -125,7 +127,8 @@ function actionOf(event) {
   if (event.ctrlKey || event.metaKey) return historyAction(event);
   if (key === "Escape") return stroke && cancelStroke;
   if (radios.includes(target) && ARROWS[key]) return () => moveChoice(ARROWS[key]);
-  return (target === canvas && canvasAction(event)) || SHORTCUTS[key.toLowerCase()];
+  const onCanvas = target === canvas && canvasAction(event);
+  return onCanvas || SHORTCUTS[key.toLowerCase()] || classShortcut(key);
 }
 
 function onKeyDown(event) {

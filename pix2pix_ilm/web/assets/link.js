@@ -4,11 +4,10 @@ const MARK = "#map=";
 const MAX_LINK = 64_000; // letters
 
 async function copyLink() {
-  const classes = Uint8Array.from(pixels, classOf);
-  const deflated = await pass(classes, new CompressionStream("deflate-raw"));
+  const deflated = await pass(Uint8Array.from(pixels, classOf), new CompressionStream("deflate-raw"));
   const letters = btoa(String.fromCharCode(...deflated));
   const link = new URL(location.href);
-  link.hash = MARK + letters.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  link.hash = `${MARK}${tag}.` + letters.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   try {
     await navigator.clipboard.writeText(link.href);
     say("A link with this picture is in the clipboard.");
@@ -22,15 +21,17 @@ async function openLink() {
   const { hash, pathname, search } = location;
   if (!hash.startsWith(MARK)) return;
   history.replaceState(history.state, "", pathname + search); // a reload keeps what is painted
-  let classes;
+  const [known, letters] = hash.slice(MARK.length).split(".");
+  if (letters && known !== tag) return say("The link's picture is of other classes.");
+  let indices;
   try {
-    classes = await unpack(hash.slice(MARK.length));
+    indices = await unpack(letters);
   } catch {
     return say("The link holds no picture that can be read.");
   }
   cancelStroke();
   const before = pixels.slice();
-  pixels.set(classes.map((index) => colors[index]));
+  pixels.set(indices.map((index) => colors[index]));
   show();
   remember(before);
   store();
@@ -43,10 +44,10 @@ async function unpack(letters) {
   if (letters.length > MAX_LINK) throw new RangeError("too long");
   const text = atob(letters.replaceAll("-", "+").replaceAll("_", "/"));
   const deflated = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-  const classes = await pass(deflated, new DecompressionStream("deflate-raw"));
-  const known = classes.every((index) => index < colors.length);
-  if (classes.length !== SIZE * SIZE || !known) throw new RangeError("not a picture");
-  return Uint32Array.from(classes);
+  const indices = await pass(deflated, new DecompressionStream("deflate-raw"));
+  const known = indices.every((index) => index < colors.length);
+  if (indices.length !== SIZE * SIZE || !known) throw new RangeError("not a picture");
+  return Uint32Array.from(indices);
 }
 
 async function pass(bytes, stream) {

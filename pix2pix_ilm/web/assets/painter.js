@@ -7,15 +7,11 @@ const canvas = find("canvas");
 const sliders = [...element.querySelectorAll("input[type=range]")];
 const [slider] = sliders; // the brush's
 const cursorMark = find(".cursor");
-const radios = [...element.querySelectorAll("[role=radio]")];
 const toolButtons = [...element.querySelectorAll("[data-tool]")];
 
 const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 const image = context.createImageData(SIZE, SIZE);
 const pixels = new Uint32Array(image.data.buffer);
-const classNames = props.classes.map(({ name }) => name);
-const colors = props.classes.map(({ hex }) => packed(hex));
-const [ground] = colors;
 
 const chosen = { tool: "rectangle", painting: "rectangle", index: 1 };
 for (const { name, value } of sliders) chosen[name] = Number(value);
@@ -43,11 +39,11 @@ function send() {
 }
 
 // The picture outlives a reload, and going back to the page, until its tab is closed.
-const PLACE = `${location.pathname} ${element.parentElement.closest("[id]")?.id}`;
+const place = () => `${location.pathname} ${element.parentElement.closest("[id]")?.id} ${tag}`;
 
 function keep(url) {
   try {
-    sessionStorage.setItem(PLACE, url);
+    sessionStorage.setItem(place(), url);
   } catch {
     // no room, or no permission: then it does not
   }
@@ -55,7 +51,7 @@ function keep(url) {
 
 function kept() {
   try {
-    return sessionStorage.getItem(PLACE);
+    return sessionStorage.getItem(place());
   } catch {
     return null;
   }
@@ -259,6 +255,7 @@ function markCursor(point) {
 
 find(".help").id = `${element.id}-help`;
 canvas.setAttribute("aria-describedby", find(".help").id);
+takeClasses();
 pixels.fill(ground);
 show();
 refresh();
@@ -274,5 +271,6 @@ watch("value", () => {
   restored = null;
   started = true;
 });
+watch("classes", changeClasses);
 openLink();
 window.addEventListener("hashchange", openLink);
