@@ -19,7 +19,7 @@ from pix2pix_ilm.web.painter import (
     painter_props,
     read_for_painter,
 )
-from pix2pix_ilm.web.service import TranslationRequest, TranslationService
+from pix2pix_ilm.web.service import EXAMPLES, TranslationRequest, TranslationService
 from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 
 STALE = "<b>The painting has changed</b> since this photo was made."
@@ -90,7 +90,13 @@ class Page(Layout):
 
         place = [self.canvas, self.paint_tab, self.tabs]
         arrival = [self.model, self.second_model, self.notice, self.about, *place]
-        self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**drawing_if_any)
+        arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
+        arrived.then(**drawing_if_any).then(
+            self.show_examples, None, self.examples, **MODEL, **UNSEEN
+        )
+        self.examples.select(take_example, None, [self.canvas, self.tabs], **UNSEEN).then(
+            **drawing_if_any
+        )
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
             **drawing_if_any
         )
@@ -165,6 +171,11 @@ class Page(Layout):
             self.paint_tab: gr.Tab(visible=True),
         }
 
+    def show_examples(self) -> Any:
+        """Show drawn facades with their photos, if there are any."""
+        pictures = self.service.draw_examples() if self.store.catalog.models else []
+        return gr.Gallery(pictures, visible=bool(pictures))
+
     def show_possible(self, source: str, **inputs: Any) -> Updates:
         """Translate what is painted or uploaded, if it is there and there is a model."""
         given = source == "paint" or (source == "upload" and inputs["upload"])
@@ -228,6 +239,11 @@ class Page(Layout):
 def download_button(path: str) -> gr.DownloadButton:
     """Make a button that gives this file."""
     return gr.DownloadButton(value=path, interactive=True)
+
+
+def take_example(event: gr.SelectData) -> tuple[str, Any]:
+    """Bring an example into the painter."""
+    return encode_drawing(draw_facade(EXAMPLES[event.index])), gr.Tabs(selected="paint")
 
 
 def edit_upload(path: str | None, clean: bool) -> tuple[str, Any]:

@@ -12,7 +12,7 @@ from pix2pix_ilm.data.palette import LabelClass, Palette
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
-from pix2pix_ilm.web.service import TranslationService
+from pix2pix_ilm.web.service import EXAMPLES, TranslationService
 from pix2pix_ilm.web.uploads import resize
 
 pytestmark = [
@@ -111,9 +111,9 @@ def test_a_new_page_is_translated_once(visit, serve_page, make_checkpoint, tmp_p
     expect(visitor.caption).to_contain_text("32x32")
     visitor.open_tab("Batch")
     visitor.open_tab("Paint")
-    wait_until(visitor.page, lambda: len(photos) == 2, "no second photo")
+    wait_until(visitor.page, lambda: len(photos) == 2 + len(EXAMPLES), "no second photo")
     visitor.page.wait_for_timeout(500)
-    assert len(photos) == 2
+    assert len(photos) == 2 + len(EXAMPLES)
 
 
 def test_the_comparison_is_worked_by_keyboard_and_mouse(visitor):
@@ -152,6 +152,20 @@ def test_keys_are_shown_on_request(visitor):
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_examples_are_shown_with_their_photos_and_can_be_painted_on(visitor, translate):
+    examples = visitor.page.locator("#examples img")
+    expect(examples).to_have_count(len(EXAMPLES))
+    maps = [draw_facade(seed) for seed in EXAMPLES]
+    photo = translate(maps[2], size=SIZE)
+    picture = np.hstack([resize(maps[2], SIZE, SIZE), photo])
+    visitor.expect_photo(picture, "#examples img >> nth=2")
+    visitor.open_tab("Upload")
+    examples.nth(2).click()
+    visitor.expect_photo(photo)
+    assert np.array_equal(visitor.label_map(), maps[2])
+    expect(visitor.page.get_by_role("tab", name="Paint")).to_have_attribute("aria-selected", "true")
 
 
 def test_a_batch_stands_where_the_photo_was(visitor):
