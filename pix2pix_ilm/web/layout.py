@@ -8,16 +8,17 @@ import gradio as gr
 from pix2pix_ilm.web.comparison import comparison
 from pix2pix_ilm.web.model_store import Catalog
 from pix2pix_ilm.web.painter import draw_facade, encode_drawing, painter, read_asset
-from pix2pix_ilm.web.service import EXAMPLES, VARIATIONS
+from pix2pix_ilm.web.service import VARIATIONS
 from pix2pix_ilm.web.uploads import files_input, image_input
 
-FIRST_FACADE = EXAMPLES[0]  # seed of the facade that every visitor finds painted
+FIRST_FACADE = 11  # seed of the facade that every visitor finds painted
 NO_MODEL = """### There is no trained model yet
 You can paint, but not translate. Train one in a few minutes with
 
     uv run pix2pix-ilm train quick
 
 and reload this page, or start it with `--checkpoint FOLDER`."""
+UPLOAD_ONLY = "Nobody knows the classes of this model's label maps: upload one instead of painting."
 NONE = ("none", "")
 READ_ONLY: dict[str, Any] = {"format": "png", "interactive": False}
 PHOTO: dict[str, Any] = READ_ONLY | {"buttons": ["fullscreen"]}
@@ -51,20 +52,12 @@ class Layout:
                 self.lay_out_models(catalog)
                 self.lay_out_photos()
                 self.lay_out_batch_photos()
-        self.examples = gr.Gallery(
-            label="Examples: choose one to paint on",
-            columns=len(EXAMPLES) // 2,
-            allow_preview=False,
-            visible=False,
-            elem_id="examples",
-            buttons=[],
-            **READ_ONLY,
-        )
         with gr.Accordion("About the models", open=False, elem_id="about-panel"):
             self.about = gr.HTML(elem_id="about")
 
     def lay_out_painter(self, live: bool) -> None:
         """Lay out the painter."""
+        self.unpaintable = gr.Markdown(UPLOAD_ONLY, visible=False, elem_id="upload-only")
         drawing = encode_drawing(draw_facade(FIRST_FACADE))
         self.canvas = painter(drawing, elem_id="canvas")
         with gr.Row(elem_id="paint-actions", elem_classes="actions"):

@@ -19,7 +19,7 @@ from pix2pix_ilm.web.painter import (
     painter_props,
     read_for_painter,
 )
-from pix2pix_ilm.web.service import EXAMPLES, TranslationRequest, TranslationService
+from pix2pix_ilm.web.service import TranslationRequest, TranslationService
 from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 
 STALE = "<b>The painting has changed</b> since this photo was made."
@@ -88,15 +88,9 @@ class Page(Layout):
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
 
-        place = [self.canvas, self.paint_tab, self.tabs]
+        place = [self.canvas, self.unpaintable, self.paint_button, self.tabs]
         arrival = [self.model, self.second_model, self.notice, self.about, *place]
-        arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
-        arrived.then(**drawing_if_any).then(
-            self.show_examples, None, self.examples, **MODEL, **UNSEEN
-        )
-        self.examples.select(take_example, None, [self.canvas, self.tabs], **UNSEEN).then(
-            **drawing_if_any
-        )
+        self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**drawing_if_any)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
             **drawing_if_any
         )
@@ -164,29 +158,29 @@ class Page(Layout):
         """Offer the classes that a model knows; without any, uploads alone."""
         model = self.store.catalog.models.get(name or "")
         palette = model.painted_classes if model else FACADES_PALETTE
-        if palette is None:
-            return {self.paint_tab: gr.Tab(visible=False), self.tabs: gr.Tabs(selected="upload")}
-        return {
-            self.canvas: gr.HTML(**painter_props(palette)),
-            self.paint_tab: gr.Tab(visible=True),
+        known = palette is not None
+        shown = {
+            self.unpaintable: gr.Markdown(visible=not known),
+            self.paint_button: gr.Button(interactive=known),
         }
-
-    def show_examples(self) -> Any:
-        """Show drawn facades with their photos, if there are any."""
-        pictures = self.service.draw_examples() if self.store.catalog.models else []
-        return gr.Gallery(pictures, visible=bool(pictures))
+        if palette is None:
+            return shown | {self.tabs: gr.Tabs(selected="upload")}
+        return shown | {self.canvas: gr.HTML(**painter_props(palette))}
 
     def show_possible(self, source: str, **inputs: Any) -> Updates:
         """Translate what is painted or uploaded, if it is there and there is a model."""
-        given = source == "paint" or (source == "upload" and inputs["upload"])
-        if not (given and self.store.catalog.models):
+        models = self.store.catalog.models
+        model = models.get(inputs["model"] or "")
+        paintable = model is None or model.painted_classes
+        given = inputs["upload"] if source == "upload" else source == "paint" and paintable
+        if not (given and models):
             return gr.skip()
         return self.show_translation(source, **inputs)
 
     def show_stroke(self, live: bool, **inputs: Any) -> Updates:
         """Translate what is painted, if the visitor wants that after every stroke; or mark it."""
         if live and self.store.catalog.models:
-            return self.show_translation("paint", **inputs)
+            return self.show_possible("paint", **inputs)
         label_map = save_label_map(decode_drawing(inputs["drawing"]))
         return {
             self.stale: STALE if self.store.catalog.models else "",
@@ -239,11 +233,6 @@ class Page(Layout):
 def download_button(path: str) -> gr.DownloadButton:
     """Make a button that gives this file."""
     return gr.DownloadButton(value=path, interactive=True)
-
-
-def take_example(event: gr.SelectData) -> tuple[str, Any]:
-    """Bring an example into the painter."""
-    return encode_drawing(draw_facade(EXAMPLES[event.index])), gr.Tabs(selected="paint")
 
 
 def edit_upload(path: str | None, clean: bool) -> tuple[str, Any]:

@@ -66,7 +66,6 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
         js_on_load="\n".join(map(read_asset, SCRIPTS)),
         apply_default_css=False,
         **painter_props(),
-        size=CANVAS_SIZE,
         **settings,
     )
 
@@ -82,12 +81,13 @@ def painter_props(palette: Palette = FACADES_PALETTE) -> dict[str, Any]:
     Returns:
         classes: name, tooltip, color and key of each class, the first of which is the ground.
         drawable: whether ``draw_facade`` draws with these classes.
+        size: pixels of either side.
     """
     drawable = set(map(tuple, palette.colors.tolist())) == set(PALETTE.values())
     entries = facades_entries() if drawable else other_entries(palette)
     keys = chain(KEYS, repeat(""))  # those after the twelfth are chosen by mouse, or by arrows
     classes = [entry | {"key": key} for entry, key in zip(entries, keys, strict=False)]
-    return {"classes": classes, "drawable": drawable}
+    return {"classes": classes, "drawable": drawable, "size": CANVAS_SIZE}
 
 
 def facades_entries() -> list[dict[str, str]]:

@@ -11,9 +11,8 @@ from PIL import Image
 
 from pix2pix_ilm import metrics
 from pix2pix_ilm.data.images import as_array
-from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.templates import render
 from pix2pix_ilm.web.downloads import (
     Downloads,
@@ -24,7 +23,7 @@ from pix2pix_ilm.web.downloads import (
     write_zip,
 )
 from pix2pix_ilm.web.model_store import Model, ModelStore
-from pix2pix_ilm.web.painter import decode_drawing, draw_facade
+from pix2pix_ilm.web.painter import decode_drawing
 from pix2pix_ilm.web.uploads import (
     RGBImage,
     limit_size,
@@ -36,7 +35,6 @@ from pix2pix_ilm.web.uploads import (
 
 ASSETS = Path(__file__).parent / "assets"
 VARIATIONS = 6
-EXAMPLES = (11, 4, 7, 21, 33, 35, 42, 58)  # seeds of drawn facades
 MAX_FILES = 100  # in a batch
 METRICS = {
     "RMSE (RGB) ↓": (metrics.rmse_rgb, "{:.1f}", metrics.SSIM_WINDOW),
@@ -111,7 +109,6 @@ class TranslationService:
 
     def __init__(self, store: ModelStore) -> None:
         self.store = store
-        self.examples: tuple[Translator | None, list[RGBImage]] = (None, [])
 
     def translate(self, request: TranslationRequest) -> Translation:
         """Translate a label map with one or two models, measure the photos, and write files."""
@@ -140,21 +137,6 @@ class TranslationService:
             self.make_photo(label_map, model, painted=painted, sample=sample).image
             for sample in range(VARIATIONS)
         ]
-
-    def draw_examples(self) -> list[RGBImage]:
-        """Show drawn facades beside the default model's photos; none where it knows no facades.
-
-        They are made once, until the default model or its weights change.
-        """
-        model = self.store.get(None)
-        if model.painted_classes != FACADES_PALETTE:
-            return []
-        translator = self.store.load(model)
-        if self.examples[0] is not translator:
-            photos = (self.make_photo(draw_facade(seed), model, painted=True) for seed in EXAMPLES)
-            pictures = [np.hstack([photo.label_map, photo.image]) for photo in photos]
-            self.examples = (translator, pictures)
-        return self.examples[1]
 
     def translate_batch(
         self,

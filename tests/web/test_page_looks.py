@@ -85,8 +85,7 @@ def test_text_can_be_read_on_its_background(visit, site, translate, theme):
         assert contrast >= 4.5, selector
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing(visit, site, translate, theme, width):
     visitor = visit(f"{site}/?__theme={theme}", viewport={"width": width, "height": 900})
     page = visitor.page

@@ -77,10 +77,15 @@ def expect_text_alone(page):
 
 def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_path):
     visitor = visit(serve_page(odd_models))
-    expect(visitor.caption).to_contain_text("32x32")  # what every page begins with is there
+    label = tmp_path / f"{MARKUP}.png"
+    Image.fromarray(draw_facade(1)).save(label)
+    selected = visitor.page.get_by_role("tab", name="Upload", selected=True)
+    expect(selected).to_be_visible()  # nobody knows the classes of such data
+    visitor.drop_in("upload", label)
+    expect(visitor.caption).to_contain_text("256x256")
     for name in NAMES:
         visitor.choose("model", f"{name}: ILM+IN")
-        expect(visitor.caption).to_contain_text(f"{name} 32x32")
+        expect(visitor.caption).to_contain_text(f"{name} 256x256")
     visitor.choose("second", f"{MARKUP}: ILM+IN")
     expect(visitor.page.locator("#second-photo")).to_contain_text(MARKUP)
     visitor.choose("second", "none")
@@ -88,11 +93,6 @@ def test_names_of_models_and_files_are_text(serve_page, odd_models, visit, tmp_p
     visitor.choose("model", f"{BROKEN}: broken, cannot be used")
     visitor.expect_toast(f"The model '{BROKEN}' is broken; choose another one.")
     visitor.choose("model", f"{MARKUP}: ILM+IN")
-    label = tmp_path / f"{MARKUP}.png"
-    Image.fromarray(draw_facade(1)).save(label)
-    visitor.open_tab("Upload")
-    visitor.drop_in("upload", label)
-    expect(visitor.caption).to_contain_text("256x256")
     bad = tmp_path / f"{MARKUP}.gif"
     bad.write_bytes(b"nonsense")
     visitor.open_tab("Batch")
