@@ -80,10 +80,7 @@ class Page(Layout):
             event | {"fn": partial(self.show_translation, source), "inputs_kwargs": inputs}
             for source in ("paint", "upload")
         )
-        drawing_if_any, upload_if_any = (
-            event | {"fn": partial(self.show_possible, source), "inputs_kwargs": inputs}
-            for source in ("paint", "upload")
-        )
+        drawing_if_any: dict[str, Any] = drawing | {"fn": partial(self.show_possible, "paint")}
         again: dict[str, Any] = event | of_open_tab | {"fn": self.show_possible}
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
@@ -98,19 +95,16 @@ class Page(Layout):
         self.edit_button.click(
             edit_upload, [self.upload, self.clean], [self.canvas, self.tabs], **UNSEEN
         ).success(**drawing_if_any)
-        self.canvas.input(
-            self.show_stroke,
-            inputs_kwargs={"live": self.live, **inputs},
-            outputs=outputs,
-            trigger_mode="always_last",
-            show_progress_on=[self.photo, self.second_photo, self.slider],
-            **MODEL,
-            **PRIVATE,
-        )
+        stroke: dict[str, Any] = {
+            "fn": self.show_stroke,
+            "inputs_kwargs": {"live": self.live, **inputs},
+            "trigger_mode": "always_last",
+        }
+        self.canvas.input(**event | stroke)
         self.paint_button.click(**drawing)
         self.upload_button.click(**upload)
         self.upload.upload(**upload).failure(**make_room)
-        self.snap.input(**upload_if_any)
+        self.snap.input(**again)
         for tab in (self.paint_tab, self.upload_tab):
             tab.select(**on_choice)
         # (A list's "input" comes twice for a choice by mouse, and "select" never by keyboard.)

@@ -71,7 +71,7 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
 
 
 def read_asset(name: str) -> str:
-    """Read a text file of the painter."""
+    """Read a text file of the page."""
     return (ASSETS / name).read_text("utf-8")
 
 

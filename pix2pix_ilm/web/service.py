@@ -23,7 +23,7 @@ from pix2pix_ilm.web.downloads import (
     write_zip,
 )
 from pix2pix_ilm.web.model_store import Model, ModelStore
-from pix2pix_ilm.web.painter import decode_drawing
+from pix2pix_ilm.web.painter import ASSETS, decode_drawing
 from pix2pix_ilm.web.uploads import (
     RGBImage,
     limit_size,
@@ -33,7 +33,6 @@ from pix2pix_ilm.web.uploads import (
     snap_to_palette,
 )
 
-ASSETS = Path(__file__).parent / "assets"
 VARIATIONS = 6
 MAX_FILES = 100  # in a batch
 METRICS = {

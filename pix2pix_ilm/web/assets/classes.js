@@ -35,8 +35,5 @@ function changeClasses() {
   cancelStroke();
   takeClasses();
   past.length = future.length = 0;
-  pixels.fill(ground);
-  show();
-  store();
-  refresh();
+  adopt(null, false);
 }

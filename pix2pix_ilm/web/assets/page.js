@@ -13,7 +13,7 @@
 
   // An image that is pasted anywhere on the page, or dropped on the painter, becomes the upload.
   const uploadInput = async () => {
-    const find = () => document.querySelector("#upload input[type=file]");
+    const find = () => one("#upload input[type=file]");
     while (!find()) await new Promise((resolve) => setTimeout(resolve, 50)); // its tab just opened
     return find();
   };
