@@ -252,7 +252,7 @@ class TrainingRun:
         if self.is_due(done, self.config.sample_every):
             generator = self.saved_networks.best_generator
             write_samples(self.folder, generator, self.samples, done)
-        if self.is_due(done, self.config.validate_every):
+        if self.config.validate_every and self.is_due(done, self.config.save_every):
             write_curves(self.folder)
         if self.is_due(done, self.config.diagnose_every):
             epoch = done // self.steps_per_epoch

@@ -14,6 +14,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from web import bare_page as bare
 from web.painting import App, Painter
 from web.visitor import Visitor
 
@@ -220,18 +221,38 @@ def painters(serve) -> tuple[App, str]:
 
 @pytest.fixture
 def open_painter(painters, new_page) -> Callable[..., Painter]:
-    """Open the painter's page; settings are those of ``new_page``."""
+    """Open a page of Gradio with a painter; settings are those of ``new_page``."""
     app, url = painters
 
     def start(query: str = "", **settings: Any) -> Painter:
-        return Painter(new_page(url + query, **settings), app)
+        return Painter(new_page(url + query, **settings), app.received_by)
 
     return start
 
 
 @pytest.fixture
-def painter(open_painter) -> Painter:
+def served_painter(open_painter) -> Painter:
     return open_painter()
+
+
+@pytest.fixture(scope="session")
+def bare_page(tmp_path_factory) -> str:
+    return bare.write_page(tmp_path_factory.mktemp("painter"))
+
+
+@pytest.fixture
+def open_bare_painter(bare_page, new_page) -> Callable[..., Painter]:
+    """Open a page of the painter alone; settings are those of ``new_page``."""
+
+    def start(**settings: Any) -> Painter:
+        return Painter(new_page(bare_page, **settings), bare.received_by)
+
+    return start
+
+
+@pytest.fixture
+def painter(open_bare_painter) -> Painter:
+    return open_bare_painter()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """A page with a painter, a person who uses it, and the pictures to expect."""
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import gradio as gr
 import numpy as np
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from web.visitor import wait_until
 
 from pix2pix_ilm.data.palette import PALETTE
@@ -38,6 +39,16 @@ RANDOM, SCATTERED = coarse_label_map(0), scattered_label_map(0)
 DOUBLED = np.kron(coarse_label_map(1), np.ones((2, 2, 1), np.uint8))
 
 
+SERVED = {
+    "Doubled": encode_drawing(DOUBLED),
+    "Scattered": encode_drawing(SCATTERED),
+    "Nothing": None,
+    "Text": "text",
+    "Broken": "data:image/png;base64,AAAA",
+}
+"""Values that a button of this name sets."""
+
+
 class App:
     """Pages with a painter, and what the server got from each of them."""
 
@@ -53,13 +64,7 @@ class App:
             silent = {"show_progress": "hidden", "trigger_mode": "multiple"}
             self.painter.input(self.receive, self.painter, count, **silent)
             self.painter.random(lambda: encode_drawing(RANDOM), None, self.painter, **silent)
-            for name, value in {
-                "Doubled": encode_drawing(DOUBLED),
-                "Scattered": encode_drawing(SCATTERED),
-                "Nothing": None,
-                "Text": "text",
-                "Broken": "data:image/png;base64,AAAA",
-            }.items():
+            for name, value in SERVED.items():
                 both = (value, name)
                 gr.Button(name).click(
                     lambda both=both: both, None, [self.painter, answer], **silent
@@ -76,12 +81,18 @@ class App:
     def name_session(self, request: gr.Request) -> str:
         return request.session_hash
 
+    def received_by(self, page: Page) -> list[np.ndarray]:
+        """Return what the server got from a page."""
+        session = page.get_by_label("Session")
+        expect(session).not_to_have_value("")
+        return self.received[session.input_value()]
+
 
 class Painter:
-    """What a person does with the painter of a page."""
+    """What a person does with the painter of a page, and what a server gets of it."""
 
-    def __init__(self, page, app: App) -> None:
-        self.page, self.app = page, app
+    def __init__(self, page: Page, received_by: Callable[[Page], list[np.ndarray]]) -> None:
+        self.page, self.received_by = page, received_by
         self.root = page.locator("#painter")
         self.canvas = self.root.locator("canvas")
         expect(self.root.get_by_role("status")).not_to_be_empty()  # its script has run
@@ -90,10 +101,7 @@ class Painter:
 
     @property
     def received(self) -> list[np.ndarray]:
-        """Return what the server got from this page."""
-        session = self.page.get_by_label("Session")
-        expect(session).not_to_have_value("")
-        return self.app.received[session.input_value()]
+        return self.received_by(self.page)
 
     def label_map(self) -> np.ndarray:
         return decode_drawing(self.canvas.evaluate("canvas => canvas.toDataURL()"))

@@ -16,9 +16,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def touched(open_painter):
+def touched(open_bare_painter):
     """Open a painter on a phone; gives it, and a function for fingers to touch it."""
-    painter = open_painter(has_touch=True, viewport={"width": 390, "height": 844})
+    painter = open_bare_painter(has_touch=True, viewport={"width": 390, "height": 844})
     session = painter.page.context.new_cdp_session(painter.page)
 
     def touch(kind: str, *points: tuple[int, int]) -> None:
@@ -106,19 +106,21 @@ def test_everything_can_be_painted_by_keyboard(painter):
     painter.expect_received(3)
 
 
-def test_the_keyboards_cursor_shows_while_it_is_used(painter):
-    cursor = painter.root.locator(".cursor")
+def test_the_keyboards_cursor_shows_while_it_is_used(served_painter):
+    cursor = served_painter.root.locator(".cursor")
     expect(cursor).to_be_hidden()
-    painter.root.get_by_role("button", name="Eyedropper").focus()
-    painter.press(*["Tab"] * 6)  # five actions and the chosen class
-    expect(painter.root.get_by_role("radio", name="Window")).to_be_focused()
-    painter.press("Tab")
-    expect(painter.canvas).to_be_focused()
+    served_painter.root.get_by_role("button", name="Eyedropper").focus()
+    served_painter.press(*["Tab"] * 6)  # five actions and the chosen class
+    expect(served_painter.root.get_by_role("radio", name="Window")).to_be_focused()
+    served_painter.press("Tab")
+    expect(served_painter.canvas).to_be_focused()
     expect(cursor).to_be_visible()
-    assert painter.canvas.evaluate("canvas => getComputedStyle(canvas).outlineStyle") == "solid"
-    painter.press("Space", "Tab")  # leaving gives up the rectangle
+    assert (
+        served_painter.canvas.evaluate("canvas => getComputedStyle(canvas).outlineStyle") == "solid"
+    )
+    served_painter.press("Space", "Tab")  # leaving gives up the rectangle
     expect(cursor).to_be_hidden()
-    assert np.array_equal(painter.label_map(), wall())
+    assert np.array_equal(served_painter.label_map(), wall())
 
 
 def test_each_key_chooses_its_class(painter):
@@ -152,43 +154,43 @@ def test_keys_elsewhere_are_not_the_painters(painter):
     expect(painter.root.get_by_role("radio", name="Window")).to_be_checked()
 
 
-def test_keys_that_nothing_else_takes_work_from_anywhere(painter):
-    painter.drag((5, 5), (50, 50))
-    painter.page.get_by_role("button", name="Submit").focus()
-    painter.press("b", "3")
-    assert is_selected(painter, "Brush")
-    expect(painter.root.get_by_role("radio", name="Door")).to_be_checked()
-    painter.press("Control+z")
-    assert np.array_equal(painter.label_map(), wall())
-    painter.page.evaluate("document.activeElement.blur()")
-    painter.press("Control+Shift+z", "f")
-    assert painter.color(20, 20) == "Window"
-    assert is_selected(painter, "Fill")
+def test_keys_that_nothing_else_takes_work_from_anywhere(served_painter):
+    served_painter.drag((5, 5), (50, 50))
+    served_painter.page.get_by_role("button", name="Submit").focus()
+    served_painter.press("b", "3")
+    assert is_selected(served_painter, "Brush")
+    expect(served_painter.root.get_by_role("radio", name="Door")).to_be_checked()
+    served_painter.press("Control+z")
+    assert np.array_equal(served_painter.label_map(), wall())
+    served_painter.page.evaluate("document.activeElement.blur()")
+    served_painter.press("Control+Shift+z", "f")
+    assert served_painter.color(20, 20) == "Window"
+    assert is_selected(served_painter, "Fill")
 
 
-def test_a_hidden_painter_takes_no_keys(painter):
-    painter.drag((5, 5), (50, 50))
-    painted = painter.label_map()
-    painter.page.get_by_role("tab", name="Else").click()
-    painter.press("b", "Control+z")
-    painter.page.get_by_role("tab", name="Draw").click()
-    painter.wait_for(painted)
-    assert is_selected(painter, "Rectangle")
+def test_a_hidden_painter_takes_no_keys(served_painter):
+    served_painter.drag((5, 5), (50, 50))
+    painted = served_painter.label_map()
+    served_painter.page.get_by_role("tab", name="Else").click()
+    served_painter.press("b", "Control+z")
+    served_painter.page.get_by_role("tab", name="Draw").click()
+    served_painter.wait_for(painted)
+    assert is_selected(served_painter, "Rectangle")
 
 
-def test_the_picture_outlives_a_reload_and_going_back(painter, open_painter):
-    painter.drag((5, 5), (50, 50))
-    painted = painter.label_map()
-    painter.expect_received(1)
-    page = painter.page
+def test_the_picture_outlives_a_reload_and_going_back(served_painter, open_painter):
+    served_painter.drag((5, 5), (50, 50))
+    painted = served_painter.label_map()
+    served_painter.expect_received(1)
+    page = served_painter.page
     page.reload()
-    painter.wait_for(painted)
+    served_painter.wait_for(painted)
     page.get_by_role("button", name="Submit").click()
-    painter.expect_received(1)  # the page is a new one for the server
-    assert np.array_equal(painter.received[0], painted)
+    served_painter.expect_received(1)  # the page is a new one for the server
+    assert np.array_equal(served_painter.received[0], painted)
     page.goto("about:blank")
     page.go_back()
-    painter.wait_for(painted)
+    served_painter.wait_for(painted)
     other = open_painter()
     assert np.array_equal(other.label_map(), wall())  # another tab begins anew
 
@@ -208,21 +210,21 @@ def test_the_browser_keeps_its_own_shortcuts(painter):
     assert not painter.page.evaluate(left_alone, [canvas, {"key": "r"}])
 
 
-def test_the_picture_survives_other_tabs_and_the_canvas_every_value(painter):
-    painter.canvas.evaluate("canvas => canvas.dataset.mark = 'same'")
-    painter.drag((5, 5), (50, 50))
-    painter.server_sets("Doubled", DOUBLED[::2, ::2])
-    painter.drag((5, 5), (50, 50))
-    assert painter.canvas.evaluate("canvas => canvas.dataset.mark") == "same"
-    expected = painter.label_map()
+def test_the_picture_survives_other_tabs_and_the_canvas_every_value(served_painter):
+    served_painter.canvas.evaluate("canvas => canvas.dataset.mark = 'same'")
+    served_painter.drag((5, 5), (50, 50))
+    served_painter.server_sets("Doubled", DOUBLED[::2, ::2])
+    served_painter.drag((5, 5), (50, 50))
+    assert served_painter.canvas.evaluate("canvas => canvas.dataset.mark") == "same"
+    expected = served_painter.label_map()
     for name in ("Else", "Draw"):
-        painter.page.get_by_role("tab", name=name).click()
-    painter.canvas.wait_for()
-    painter.wait_for(expected)
-    painter.drag((100, 100), (150, 150))
-    painter.expect_received(3)
+        served_painter.page.get_by_role("tab", name=name).click()
+    served_painter.canvas.wait_for()
+    served_painter.wait_for(expected)
+    served_painter.drag((100, 100), (150, 150))
+    served_painter.expect_received(3)
     expected = with_rectangle(expected, (100, 100), (150, 150), "Window")
-    assert np.array_equal(painter.received[-1], expected)
+    assert np.array_equal(served_painter.received[-1], expected)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark"), (320, "light")])

@@ -1,6 +1,5 @@
 """The painter in a real browser: its tools and its history, seen by people and by the server."""
 
-import gradio as gr
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -10,15 +9,11 @@ from web.painting import (
     DOUBLED,
     RANDOM,
     SCATTERED,
-    App,
-    Painter,
     disc,
     is_selected,
     wall,
     with_rectangle,
 )
-
-from pix2pix_ilm.web.painter import painter as make_painter
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,27 +27,27 @@ FAIL_TO_DECODE = """() => new Promise((resolve) => {
 })"""
 
 
-def test_an_untouched_canvas_can_be_submitted(painter):
-    painter.page.get_by_role("button", name="Submit").click()
-    painter.expect_received(1)
-    assert np.array_equal(painter.received[0], wall())
+def test_an_untouched_canvas_can_be_submitted(served_painter):
+    served_painter.page.get_by_role("button", name="Submit").click()
+    served_painter.expect_received(1)
+    assert np.array_equal(served_painter.received[0], wall())
 
 
-def test_rectangles_are_exact_and_previewed_and_sent(painter):
-    painter.choose("Door")
+def test_rectangles_are_exact_and_previewed_and_sent(served_painter):
+    served_painter.choose("Door")
     expected = with_rectangle(wall(), (60, 80), (10, 20), "Door")
-    x, y = painter.at(60, 80)
-    painter.page.mouse.move(x, y)
-    painter.page.mouse.down()
-    painter.page.mouse.move(*painter.at(200, 250))
-    assert painter.color(199, 249) == "Door"
-    painter.page.mouse.move(*painter.at(10, 20))
-    assert np.array_equal(painter.label_map(), expected)
-    expect(painter.root.locator(".readout")).to_have_text("51 \u00d7 61")
-    assert not painter.received
-    painter.page.mouse.up()
-    painter.expect_received(1)
-    assert np.array_equal(painter.received[0], expected)
+    x, y = served_painter.at(60, 80)
+    served_painter.page.mouse.move(x, y)
+    served_painter.page.mouse.down()
+    served_painter.page.mouse.move(*served_painter.at(200, 250))
+    assert served_painter.color(199, 249) == "Door"
+    served_painter.page.mouse.move(*served_painter.at(10, 20))
+    assert np.array_equal(served_painter.label_map(), expected)
+    expect(served_painter.root.locator(".readout")).to_have_text("51 \u00d7 61")
+    assert not served_painter.received
+    served_painter.page.mouse.up()
+    served_painter.expect_received(1)
+    assert np.array_equal(served_painter.received[0], expected)
 
 
 def test_the_brush_draws_discs_and_lines_of_them(painter):
@@ -162,10 +157,7 @@ def test_a_stroke_that_changes_nothing_is_no_step(painter):
     assert not painter.received
 
 
-def test_the_last_fifty_steps_can_be_undone(serve, new_page):
-    with gr.Blocks() as unheard:  # a server that listens makes a hundred steps slow
-        make_painter(elem_id="painter")
-    painter = Painter(new_page(serve(unheard)), App())
+def test_the_last_fifty_steps_can_be_undone(painter):
     painter.click("Brush")
     painter.root.get_by_label("Brush size").fill("1")
     painter.canvas.focus()
@@ -177,45 +169,49 @@ def test_the_last_fifty_steps_can_be_undone(serve, new_page):
     assert np.argwhere(left).tolist() == [[128, 128], [128, 129]]
 
 
-def test_what_the_server_sets_is_a_step_of_its_own_without_echo(painter):
-    painter.drag((5, 5), (50, 50))
-    drawn = painter.label_map()
-    painter.server_sets("Doubled", DOUBLED[::2, ::2])  # nearest sampling gives back each pixel
-    painter.click("Undo")
-    assert np.array_equal(painter.label_map(), drawn)
-    painter.click("Redo")
-    painter.server_sets("Nothing", wall())
-    painter.click("Undo")
-    assert np.array_equal(painter.label_map(), DOUBLED[::2, ::2])
-    painter.expect_received(4)
+def test_what_the_server_sets_is_a_step_of_its_own_without_echo(served_painter):
+    served_painter.drag((5, 5), (50, 50))
+    drawn = served_painter.label_map()
+    served_painter.server_sets(
+        "Doubled", DOUBLED[::2, ::2]
+    )  # nearest sampling gives back each pixel
+    served_painter.click("Undo")
+    assert np.array_equal(served_painter.label_map(), drawn)
+    served_painter.click("Redo")
+    served_painter.server_sets("Nothing", wall())
+    served_painter.click("Undo")
+    assert np.array_equal(served_painter.label_map(), DOUBLED[::2, ::2])
+    served_painter.expect_received(4)
     for unreadable in ("Text", "Broken"):
-        painter.page.get_by_role("button", name=unreadable, exact=True).click()
-        expect(painter.page.get_by_label("Set by the server")).to_have_value(unreadable)
-        painter.page.evaluate(FAIL_TO_DECODE)  # after the painter's own try
-        assert np.array_equal(painter.label_map(), DOUBLED[::2, ::2])
-    painter.page.get_by_role("button", name="Submit").click()
-    painter.expect_received(5)
-    assert np.array_equal(painter.received[-1], DOUBLED[::2, ::2])
+        served_painter.page.get_by_role("button", name=unreadable, exact=True).click()
+        expect(served_painter.page.get_by_label("Set by the server")).to_have_value(unreadable)
+        served_painter.page.evaluate(FAIL_TO_DECODE)  # after the painter's own try
+        assert np.array_equal(served_painter.label_map(), DOUBLED[::2, ::2])
+    served_painter.page.get_by_role("button", name="Submit").click()
+    served_painter.expect_received(5)
+    assert np.array_equal(served_painter.received[-1], DOUBLED[::2, ::2])
 
 
-def test_random_asks_the_server(painter):
-    painter.click("Random")
-    painter.wait_for(RANDOM)
-    assert not painter.received
+def test_random_asks_the_server(served_painter):
+    served_painter.click("Random")
+    served_painter.wait_for(RANDOM)
+    assert not served_painter.received
 
 
-def test_a_value_that_comes_amid_a_stroke_ends_it(painter):
-    painter.page.mouse.move(*painter.at(5, 5))
-    painter.page.mouse.down()
-    painter.page.mouse.move(*painter.at(50, 50))
-    painter.server_sets("Doubled", DOUBLED[::2, ::2])
-    painter.page.mouse.move(*painter.at(90, 90))
-    painter.page.mouse.up()
-    assert np.array_equal(painter.label_map(), DOUBLED[::2, ::2])
-    painter.click("Undo")
-    assert np.array_equal(painter.label_map(), with_rectangle(wall(), (5, 5), (50, 50), "Window"))
-    painter.click("Undo")
-    assert np.array_equal(painter.label_map(), wall())
+def test_a_value_that_comes_amid_a_stroke_ends_it(served_painter):
+    served_painter.page.mouse.move(*served_painter.at(5, 5))
+    served_painter.page.mouse.down()
+    served_painter.page.mouse.move(*served_painter.at(50, 50))
+    served_painter.server_sets("Doubled", DOUBLED[::2, ::2])
+    served_painter.page.mouse.move(*served_painter.at(90, 90))
+    served_painter.page.mouse.up()
+    assert np.array_equal(served_painter.label_map(), DOUBLED[::2, ::2])
+    served_painter.click("Undo")
+    assert np.array_equal(
+        served_painter.label_map(), with_rectangle(wall(), (5, 5), (50, 50), "Window")
+    )
+    served_painter.click("Undo")
+    assert np.array_equal(served_painter.label_map(), wall())
 
 
 def test_leaving_the_canvas_goes_on_along_its_edge(painter):
