@@ -25,6 +25,10 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 
 MODEL_CONFIG, WEIGHTS, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"
+SHIPPED_MODELS = ("facades-ilm", "facades-in")
+"""Names of the trained models that come with the package, the default one first."""
+PACKAGED = Path(__file__).parent / "shipped"  # where a wheel has them
+CLONED = Path(__file__).parents[1] / "checkpoints"  # and a clone
 LARGEST_IMAGE = 1024  # pixels a side that a generator may have been trained on
 
 
@@ -74,19 +78,21 @@ def save_generator(folder: Path, weights: Mapping[str, Tensor], config: ModelCon
     write_json(folder / MODEL_CONFIG, config)
 
 
-def read_model_config(folder: Path) -> ModelConfig:
-    """Read what a checkpoint's folder says of its generator; UserError if it is no checkpoint."""
-    if not (folder / MODEL_CONFIG).is_file():
-        raise UserError(f"{folder}: not a checkpoint (no {MODEL_CONFIG} in it)")
-    return read_json(folder / MODEL_CONFIG, ModelConfig)
+def read_model_config(checkpoint: str | Path) -> ModelConfig:
+    """Read what a checkpoint says of its generator; arguments as of ``resolve_checkpoint``."""
+    return read_json(resolve_checkpoint(checkpoint) / MODEL_CONFIG, ModelConfig)
 
 
-def load_generator(folder: Path) -> tuple[UNetGenerator, ModelConfig]:
+def load_generator(checkpoint: str | Path) -> tuple[UNetGenerator, ModelConfig]:
     """Load a trained generator, in evaluation mode on the CPU, and what its folder says of it.
+
+    Args:
+        checkpoint: as of ``resolve_checkpoint``.
 
     Raises:
         UserError: not a checkpoint, or weights that are damaged or do not fit its configuration.
     """
+    folder = resolve_checkpoint(checkpoint)
     config = read_model_config(folder)
     with torch.device("meta"):  # no memory before it is known to be needed
         generator = UNetGenerator(config.generator)
@@ -105,46 +111,79 @@ def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> ModelConfi
 
     Args:
         generator: on any device; its dropout may be another.
-        checkpoint: a folder, or OWNER/NAME on the hub.
+        checkpoint: as of ``resolve_checkpoint``.
 
     Raises:
         UserError: not a checkpoint, or of another architecture; names the setting that differs.
     """
-    folder = resolve_checkpoint(checkpoint)
-    loaded, config = load_generator(folder)
+    loaded, config = load_generator(checkpoint)
     for name, theirs in asdict(loaded.config).items():
         ours = asdict(generator.config)[name]
         if not name.startswith("dropout") and theirs != ours:
-            raise SettingError(f"generator.{name}", f"{theirs}, as {folder} has", ours)
+            raise SettingError(f"generator.{name}", f"{theirs}, as {checkpoint} has", ours)
     generator.load_state_dict(loaded.state_dict())
     return config
 
 
-def resolve_checkpoint(name: str | Path, revision: str | None = None) -> Path:
-    """Find the folder of a checkpoint: the one of this name, or a copy of a repository of the hub.
+def find_shipped() -> dict[str, Path]:
+    """Return the folders of the trained models that come with the package, by name."""
+    home = PACKAGED if PACKAGED.is_dir() else CLONED
+    return {name: home / name for name in SHIPPED_MODELS if is_checkpoint(home / name)}
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Return True if there is a folder with a generator's configuration."""
+    return is_folder(folder) and (folder / MODEL_CONFIG).is_file()
+
+
+def resolve_checkpoint(checkpoint: str | Path, revision: str | None = None) -> Path:
+    """Find the folder of a checkpoint.
 
     Args:
-        name: a folder, or OWNER/NAME on the hub, from where it is downloaded once.
-        revision: branch, tag or commit there.
+        checkpoint: a folder; as a text, also a name in ``checkpoints/``, that of a model which
+            comes with the package, or OWNER/NAME on the Hugging Face hub, with @REVISION after it
+            if need be, from where it is downloaded once.
+        revision: branch, tag or commit on the hub.
 
     Raises:
-        UserError: there is neither, or the hub cannot be reached.
+        UserError: there is no such checkpoint, or the hub cannot be reached.
     """
-    owner, _, rest = str(name).partition("/")
-    if is_folder(Path(name)) or not owner or not rest or "/" in rest or is_folder(Path(owner)):
-        return Path(name)  # whoever reads it says if it is no checkpoint
+    name, folder = str(checkpoint), Path(checkpoint)
+    shipped = find_shipped()
+    places = [folder]
+    if isinstance(checkpoint, str):
+        places += ["checkpoints" / folder, *([shipped[name]] if name in shipped else [])]
+    for place in places:
+        if is_checkpoint(place):
+            return place
+    if is_folder(folder):
+        raise UserError(f"{name}: not a checkpoint (no {MODEL_CONFIG} in it)")
+    owner, _, rest = name.partition("/")
+    on_hub = isinstance(checkpoint, str) and owner and rest and "/" not in rest
+    if not on_hub or is_folder(Path(owner)):
+        raise UserError(
+            f"{name}: no such checkpoint; expected a folder with {MODEL_CONFIG} in it, a name in "
+            f"checkpoints/, {' or '.join(SHIPPED_MODELS)}, or OWNER/NAME on the Hugging Face hub"
+        )
+    return download_checkpoint(name, revision)
+
+
+def download_checkpoint(name: str, revision: str | None) -> Path:
+    """Return the local copy of OWNER/NAME[@REVISION] of the hub; errors as above."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    repository, _, tag = name.partition("@")
     try:
         files = [MODEL_CONFIG, WEIGHTS, METRICS_FILE]
-        return Path(snapshot_download(str(name), revision=revision, allow_patterns=files))
+        found = snapshot_download(repository, revision=tag or revision, allow_patterns=files)
     except (OSError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{name}: no such folder, and no such repository to be had from the Hugging Face hub "
             f"({reason})"
         ) from None
+    return resolve_checkpoint(Path(found))
 
 
 def read_saved(path: Path) -> object:

@@ -5,11 +5,14 @@ Both hold what a checkpoint's folder holds, and a model card.
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
 import numpy as np
 import torch
-from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHubMixin
+from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, PyTorchModelHubMixin
+from huggingface_hub.errors import HFValidationError
 from PIL import Image
 from torch import Tensor
 
@@ -54,10 +57,27 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         super().__init__(config)
 
     @classmethod
-    def _from_pretrained(
-        cls, *, model_id: str, revision: str | None, map_location: str = "cpu", **_: Any
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **options: Any
     ) -> "PretrainedGenerator":
-        folder = resolve_checkpoint(model_id, revision)
+        """Load a trained generator, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a checkpoint, as of ``resolve_checkpoint``.
+            **options: ``revision``: branch, tag or commit on the hub; ``map_location``: device.
+
+        Raises:
+            UserError: not a checkpoint, or weights that do not fit.
+        """
+        revision = options.pop("revision", None)
+        folder = resolve_checkpoint(pretrained_model_name_or_path, revision)
+        return super().from_pretrained(str(folder), **options)
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, map_location: str = "cpu", **_: Any
+    ) -> "PretrainedGenerator":
+        folder = Path(model_id)
         generator, model_config = load_generator(folder)
         loaded = cls(model_config.generator)
         loaded.load_state_dict(generator.state_dict())
@@ -93,7 +113,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
 
 
 def export_folder(
-    checkpoint: Path,
+    checkpoint: str | Path,
     out: Path,
     *,
     float16: bool = False,
@@ -105,7 +125,7 @@ def export_folder(
     The card has the metrics of these very weights, if they were recorded or are measured now.
 
     Args:
-        checkpoint: folder of the trained model.
+        checkpoint: the trained model, as of ``resolve_checkpoint``.
         out: folder for config.json, model.safetensors, README.md and, for facades, a picture.
         float16: store the weights in half precision; everybody computes with them in float32.
         data: pairs to measure what was written on, for the card and metrics.json; unset: none.
@@ -115,7 +135,7 @@ def export_folder(
         UserError: no checkpoint, weights that float16 cannot hold, no such data, or a folder that
             cannot be written.
     """
-    generator = PretrainedGenerator.from_pretrained(str(checkpoint))
+    generator = PretrainedGenerator.from_pretrained(checkpoint)
     model_config = generator.trained()
     generator.model_config = replace(model_config, data=Path(model_config.data).name)
     dtype = torch.float16 if float16 else torch.float32
@@ -131,6 +151,44 @@ def export_folder(
         record_metrics(evaluate_checkpoints([out], data, split, scorer))
         generator.record = read_metrics(out, model_config.step)
     generator.generate_model_card().save(out / "README.md")
+
+
+def push(
+    checkpoint: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    float16: bool = False,
+    data: str | None = None,
+    split: str = "test",
+) -> str:
+    """Upload what ``export_folder`` writes to the Hugging Face hub; returns its address.
+
+    Args:
+        checkpoint: the trained model, as of ``resolve_checkpoint``.
+        repository: OWNER/NAME, made if it is missing.
+        private: make it for its owner alone.
+        float16: as of ``export_folder``.
+        data: likewise.
+        split: likewise.
+
+    Raises:
+        UserError: as of ``export_folder``, or the hub does not take it.
+    """
+    api = HfApi(library_name="pix2pix-ilm")
+    with TemporaryDirectory() as folder:
+        export_folder(checkpoint, Path(folder), float16=float16, data=data, split=split)
+        try:
+            address = api.create_repo(repository, private=private, exist_ok=True)
+            message = "Upload a pix2pix generator"
+            api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
+        except (OSError, HFValidationError, httpx.HTTPError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"{repository}: cannot be written on the Hugging Face hub ({reason}); expected "
+                "OWNER/NAME, and a login that may write there ('hf auth login', or HF_TOKEN)"
+            ) from None
+    return str(address)
 
 
 def converted(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -162,6 +220,7 @@ def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> Mode
         library_name="pix2pix-ilm",
         pipeline_tag="image-to-image",
         tags=["pix2pix", "ilm-norm"],
+        datasets=[Path(model_config.data).name],
         model_name=title,
         eval_results=results or None,
     )
@@ -176,7 +235,8 @@ def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
         title=f"pix2pix {configuration_title(model_config)}",
         norms=configuration_title(model_config),
         size=model_config.image_size,
-        data="CMP Facades" if model_config.data == "facades" else f"`{name}`",
+        facades=name == "facades",
+        data="CMP Facades" if name == "facades" else f"`{name}`",
         steps=model_config.step,
         picture=PICTURE if shows_facades(model_config) else None,
         metrics={title: found[name] for name, title in METRICS.items() if name in found},

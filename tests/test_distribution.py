@@ -1,13 +1,20 @@
-"""What `uv build` packs: the package, all of it, and nothing else."""
+"""What `uv build` packs: the package and its trained models, all of it, and nothing else."""
 
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from pix2pix_ilm import Translator
+from pix2pix_ilm.checkpoints import SHIPPED_MODELS
+from pix2pix_ilm.web.painter import draw_facade
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pix2pix_ilm"
@@ -17,12 +24,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory) -> Path:
-    """A folder with the wheel and the source distribution."""
+    """A folder with the source distribution, and the wheel that is built from it."""
     uv = shutil.which("uv")
     if uv is None and "CI" not in os.environ:
         pytest.skip("uv is not on the PATH")
     out = tmp_path_factory.mktemp("dist")
-    command = [uv or "uv", "build", "--wheel", "--sdist", "--out-dir", out]
+    command = [uv or "uv", "build", "--out-dir", out]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out
@@ -47,11 +54,42 @@ def package_files() -> set[str]:
     return {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
 
 
-def test_the_wheel_is_the_package_and_its_description(wheel):
+def shipped_files() -> set[str]:
+    """Every file of the trained models that come with the package."""
+    folders = (ROOT / "checkpoints" / name for name in SHIPPED_MODELS)
+    return {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
+
+
+def test_the_wheel_is_the_package_with_its_models_and_its_description(wheel):
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert packed == package_files()
-    for file in packed:
-        assert wheel.read(file) == (ROOT / file).read_bytes(), file
+    origins = {file: file for file in package_files()}
+    origins |= {
+        file.replace("checkpoints/", "pix2pix_ilm/shipped/"): file for file in shipped_files()
+    }
+    assert packed == set(origins)
+    for file, origin in origins.items():
+        assert wheel.read(file) == (ROOT / origin).read_bytes(), file
+
+
+def test_the_wheel_is_small_enough_for_the_package_index(distributions):
+    [wheel] = distributions.glob("*.whl")
+    assert wheel.stat().st_size < 95e6
+
+
+def test_what_the_wheel_holds_translates_anywhere(wheel, tmp_path):
+    site, work = tmp_path / "site", tmp_path / "work"
+    wheel.extractall(site)
+    work.mkdir()
+    label_map = draw_facade(1)
+    Image.fromarray(label_map).save(work / "map.png")
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    command = [sys.executable, "-m", "pix2pix_ilm", "translate", "map.png", "--device", "cpu"]
+    done = subprocess.run(
+        command, cwd=work, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    [photo] = Translator.from_pretrained(SHIPPED_MODELS[0], "cpu")([label_map])
+    assert np.array_equal(np.asarray(Image.open(work / "outputs" / "map.png")), photo)
 
 
 def test_the_wheel_has_what_is_not_python(wheel):
@@ -80,6 +118,6 @@ def test_the_sources_have_what_a_clone_has(sources):
 
 
 def test_no_data_and_no_runs_are_packed(sources):
-    for folder in ("data", "checkpoints"):
+    for folder, shipped in (("data", set()), ("checkpoints", shipped_files())):
         packed = {name for name in sources if name.startswith(f"{folder}/")}
-        assert packed == {f"{folder}/README.md"}
+        assert packed == {f"{folder}/README.md"} | shipped

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 
-from pix2pix_ilm import PretrainedGenerator, Translator
+from pix2pix_ilm import PretrainedGenerator, Translator, hub
 from pix2pix_ilm.checkpoints import load_generator, save_generator
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import FACADES_PALETTE
@@ -94,15 +97,44 @@ def test_pushing_uploads_the_saved_folder(checkpoint, monkeypatch):
             return type("Repository", (), {"repo_id": repo_id})
 
         def upload_folder(self, *, folder_path, **_):
-            uploaded["files"] = {path.name for path in folder_path.iterdir()}
+            uploaded["files"] = {path.name for path in Path(folder_path).iterdir()}
             return "https://example.com/commit"
 
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
-    PretrainedGenerator.from_pretrained(str(checkpoint)).push_to_hub("me/facades")
-    assert uploaded["repository"] == "me/facades"
-    assert uploaded["files"] == {
-        "config.json", "facades.png", "metrics.json", "model.safetensors", "README.md",
-    }  # fmt: skip
+    for module in ("huggingface_hub.hub_mixin", "pix2pix_ilm.hub"):
+        monkeypatch.setattr(f"{module}.HfApi", Api)
+    for push in (
+        lambda: PretrainedGenerator.from_pretrained(checkpoint).push_to_hub("me/facades"),
+        lambda: hub.push(checkpoint, "me/facades", float16=True),
+    ):
+        uploaded.clear()
+        push()
+        assert uploaded["repository"] == "me/facades"
+        assert uploaded["files"] == {
+            "config.json", "facades.png", "metrics.json", "model.safetensors", "README.md",
+        }  # fmt: skip
+
+
+def test_what_the_hub_refuses_is_said_in_one_line(checkpoint, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("me/facades", "a/b/c"):
+        with pytest.raises(
+            UserError, match=rf"^{name}: cannot be written on the Hugging Face"
+        ) as said:
+            hub.push(checkpoint, name)
+        assert "\n" not in str(said.value)
+
+
+def test_the_hubs_own_reader_finds_everything_on_the_card(checkpoint):
+    card = PretrainedGenerator.from_pretrained(checkpoint).generate_model_card()
+    read = ModelCard(str(card))
+    assert read.data.to_dict() == card.data.to_dict()
+    assert read.data.license == "mit"
+    assert read.data.datasets == ["facades"]
+    [result] = read.data.eval_results
+    assert (result.metric_type, result.metric_value) == ("lpips", 0.43)
+    assert result.dataset_split == "test"
+    assert "without a clear license" in read.text
 
 
 def test_untrained_weights_have_nothing_to_say(tmp_path):

@@ -14,6 +14,7 @@ from pix2pix_ilm.cli import (
     evaluate,
     export,
     import_weights,
+    push,
     reproduce,
     train,
     translate,
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[[str, list[str]], None]] = {
     "data": data.run,
     "import-weights": import_weights.run,
     "export": export.run,
+    "push": push.run,
 }
 MISTAKE = 2
 INTERRUPTED = 130  # as a shell reports Ctrl-C

@@ -15,10 +15,11 @@ from pix2pix_ilm.web import check_port
 class Demo:
     """Open the web page where visitors paint or upload label maps and see the photos."""
 
-    checkpoint: tuple[Path, ...] = ()
-    """Folders of trained models to offer first, beside those in --checkpoints."""
+    checkpoint: tuple[str, ...] = ()
+    """Trained models to offer first, beside those in --checkpoints: folders, or OWNER/NAME on the
+    Hugging Face hub."""
     checkpoints: Path = Path("checkpoints")
-    """Folder whose trained models are all offered."""
+    """Folder whose trained models are all offered; while it has none, those of the package are."""
     host: str = "127.0.0.1"
     """Name or address to listen on; 0.0.0.0: all of this machine's."""
     port: int | None = None

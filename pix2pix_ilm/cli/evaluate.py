@@ -16,8 +16,9 @@ from pix2pix_ilm.terminal import make_console, say
 class Evaluate:
     """Score trained models on a data set's split, or any images against their targets."""
 
-    checkpoints: Positional[tuple[Path, ...]] = ()
-    """Folders of trained models. Those that differ only in their seed share a row."""
+    checkpoints: Positional[tuple[str, ...]] = ()
+    """Trained models: folders such as checkpoints/NAME, models of the package, or OWNER/NAME on
+    the Hugging Face hub. Those that differ only in their seed share a row."""
     data: str = "facades"
     """Folder of image pairs; 'facades' is data/facades."""
     split: str = "test"

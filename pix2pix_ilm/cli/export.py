@@ -14,8 +14,9 @@ from pix2pix_ilm.terminal import say
 class Onnx:
     """Write the generator as one ONNX file, if it computes there what it does in PyTorch."""
 
-    checkpoint: Positional[Path]
-    """Folder of the trained model, such as checkpoints/NAME."""
+    checkpoint: Positional[str]
+    """The trained model: a folder such as checkpoints/NAME, a model of the package, or OWNER/NAME
+    on the Hugging Face hub."""
     out: Path
     """The file, such as model.onnx."""
     size: int | None = None
@@ -30,8 +31,9 @@ class Onnx:
 class Folder:
     """Write the generator as a small folder to share: weights and a model card."""
 
-    checkpoint: Positional[Path]
-    """Folder of the trained model, such as checkpoints/NAME."""
+    checkpoint: Positional[str]
+    """The trained model: a folder such as checkpoints/NAME, a model of the package, or OWNER/NAME
+    on the Hugging Face hub."""
     out: Path
     """The folder."""
     float16: bool = False

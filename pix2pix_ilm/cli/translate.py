@@ -17,8 +17,9 @@ class Translate:
 
     inputs: Positional[tuple[Path, ...]]
     """Images, or folders of images."""
-    checkpoint: Path = Path("checkpoints/facades-ilm")
-    """Folder of the trained model, such as checkpoints/NAME."""
+    checkpoint: str = "facades-ilm"
+    """The trained model: a folder such as checkpoints/NAME, a model of the package, or OWNER/NAME
+    on the Hugging Face hub."""
     out: Path = Path("outputs")
     """Folder for the photos: PNG files with the inputs' names."""
     side_by_side: bool = False

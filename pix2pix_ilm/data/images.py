@@ -24,10 +24,7 @@ from pix2pix_ilm.files import is_folder, list_folder, write_atomically
 
 WHITE = (255, 255, 255)
 BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif"),
-    *(".webp", ".bmp", ".tif", ".tiff", ".gif"),
-)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 GRAY_MODES = ("1", "L")
 COLOR_MODES = ("LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV")
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
@@ -142,7 +139,7 @@ def first_frame(image: Image.Image) -> Image.Image:
     """
     if isinstance(image, TiffImageFile):
         check_tiff(image)
-    raw_mode = image.tile[0].args if isinstance(image, PngImageFile) else None
+    raw_mode = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
     key = image.info.get("transparency")  # in the file's bits, where Pillow decodes 8
     if raw_mode in ("L;2", "L;4"):
         image.info[GRAY_LEVELS] = 85 if raw_mode == "L;2" else 17
@@ -254,15 +251,18 @@ def resize(
     """Resize to a square, by bicubic filtering as pix2pix does for both images of a pair."""
     if pixels.shape[:2] == (size, size):
         return pixels
-    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    resized = np.asarray(image.resize((size, size), resample))
+    resized = np.asarray(as_image(pixels).resize((size, size), resample))
     return resized.reshape(size, size, -1)
+
+
+def as_image(pixels: UInt8[np.ndarray, "h w c"]) -> Image.Image:
+    """Return pixels, gray (1 channel) or RGB (3), as an image of Pillow's."""
+    return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
 
 
 def write_image(path: Path, pixels: UInt8[np.ndarray, "h w c"]) -> None:
     """Write a PNG; errors as in ``write_atomically``."""
-    image = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    write_atomically(path, lambda file: image.save(file, format="PNG"))
+    write_atomically(path, lambda file: as_image(pixels).save(file, format="PNG"))
 
 
 def to_model_range(pixels: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:

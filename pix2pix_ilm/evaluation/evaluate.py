@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from pix2pix_ilm.checkpoints import ModelConfig, read_model_config
+from pix2pix_ilm.checkpoints import ModelConfig, read_model_config, resolve_checkpoint
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
@@ -81,13 +81,13 @@ def make_scorer(
 
 
 def evaluate_checkpoints(
-    checkpoints: Sequence[Path],
+    checkpoints: Sequence[str | Path],
     data: str,
     split: str,
     scorer: Scorer,
     *,
     baselines_from: str | None = None,
-    titles: Mapping[Path, str] | None = None,
+    titles: Mapping[str | Path, str] | None = None,
 ) -> Evaluation:
     """Translate and score a split with every checkpoint.
 
@@ -95,8 +95,8 @@ def evaluate_checkpoints(
     of them, and baselines, go by the first that knows classes, else by the first.
 
     Args:
-        checkpoints: folders of trained models; those whose configurations differ in nothing but
-            the seed are taken for seeds of one configuration.
+        checkpoints: trained models, as of ``resolve_checkpoint``; those whose configurations
+            differ in nothing but the seed are taken for seeds of one configuration.
         data: a folder of pairs, "facades" or "synthetic".
         split: a split or a slice of one.
         scorer: metrics, sampling and device.
@@ -107,16 +107,16 @@ def evaluate_checkpoints(
         UserError: something is no checkpoint, checkpoints do not fit one another or their images
             are too small for a metric, or the data set or the split is missing.
     """
-    if len(set(checkpoints)) < len(checkpoints):
+    if len({resolve_checkpoint(one) for one in checkpoints}) < len(checkpoints):
         raise UserError("evaluate: a checkpoint was given twice")
-    configs = {folder: read_model_config(folder) for folder in checkpoints}
+    configs = {checkpoint: read_model_config(checkpoint) for checkpoint in checkpoints}
     model_config = common_config(configs)
     size = model_config.image_size
     refuse_small(scorer.columns, checkpoints[0], size, size)
     root = data_folder(data, size)
     results = []
-    for folder, configuration in (titles or distinct_titles(configs)).items():
-        scores, images = scorer.checkpoint(folder, read_split(root, split, configs[folder]))
+    for one, configuration in (titles or distinct_titles(configs)).items():
+        scores, images = scorer.checkpoint(one, read_split(root, split, configs[one]))
         results.append((replace(scores, configuration=configuration), images))
     model_config = next((one for one in configs.values() if one.palette), model_config)
     pairs = read_split(root, split, model_config)
@@ -175,7 +175,7 @@ def assemble(
     )
 
 
-def common_config(configs: Mapping[Path, ModelConfig]) -> ModelConfig:
+def common_config(configs: Mapping[str | Path, ModelConfig]) -> ModelConfig:
     """Return a configuration that all checkpoints agree with; UserError if they do not fit."""
     (first, expected), *others = configs.items()
     for folder, found in others:
@@ -188,7 +188,7 @@ def common_config(configs: Mapping[Path, ModelConfig]) -> ModelConfig:
     return expected
 
 
-def distinct_titles(configs: Mapping[Path, ModelConfig]) -> dict[Path, str]:
+def distinct_titles(configs: Mapping[str | Path, ModelConfig]) -> dict[str | Path, str]:
     """Return a title of each configuration: equal where only seeds and steps differ.
 
     Where norms alone do not tell configurations apart, whatever does is added, such as "ngf 32".

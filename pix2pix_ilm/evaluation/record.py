@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pix2pix_ilm.checkpoints import METRICS_FILE
+from pix2pix_ilm.checkpoints import METRICS_FILE, resolve_checkpoint
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval
@@ -32,7 +32,7 @@ def record_metrics(evaluation: Evaluation) -> None:
             step=scores.step,
             metrics={name: bootstrap_interval(of) for name, of in scores.values.items()},
         )
-        write_json(Path(scores.name) / METRICS_FILE, record)
+        write_json(resolve_checkpoint(scores.name) / METRICS_FILE, record)
 
 
 def read_metrics(folder: Path, step: int | None) -> RecordedMetrics | None:

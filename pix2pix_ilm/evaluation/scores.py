@@ -59,7 +59,7 @@ def table_metrics(lpips_net: metrics.LpipsNet = "alex") -> list[Metric]:
     ]  # fmt: skip
 
 
-def refuse_small(columns: Sequence[Metric], where: Path, height: int, width: int) -> None:
+def refuse_small(columns: Sequence[Metric], where: str | Path, height: int, width: int) -> None:
     """Refuse images that are too small for a metric, naming where they are and what it needs."""
     neediest = max(columns, key=lambda metric: metric.smallest)
     if min(height, width) < neediest.smallest:
@@ -188,17 +188,17 @@ class Scorer:
     device: torch.device = CPU
     batch_size: int = 8
 
-    def checkpoint(self, folder: Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
+    def checkpoint(self, checkpoint: str | Path, pairs: PairedImages) -> tuple[Scores, list[Image]]:
         """Translate and score a split with a trained generator; return its first samples, too.
 
         Args:
-            folder: the checkpoint's.
+            checkpoint: as of ``resolve_checkpoint``.
             pairs: with label maps as the generator takes them.
 
         Raises:
             UserError: not a checkpoint.
         """
-        generator, model_config = load_generator(folder)
+        generator, model_config = load_generator(checkpoint)
         mine = process_shard(len(pairs))
         label_maps = pairs.label_map[mine]
         outputs = translate_batches(
@@ -207,7 +207,7 @@ class Scorer:
         samples = self.sampling.samples if self.sampling.dropout else 1
         scored = self.against(outputs, pairs, mine, samples)
         scores = Scores(
-            name=str(folder),
+            name=str(checkpoint),
             configuration=configuration_title(model_config),
             images=pairs.names,
             values=self.by_metric(scored),

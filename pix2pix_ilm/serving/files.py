@@ -18,7 +18,7 @@ from pix2pix_ilm.serving.translator import Translator
 
 def translate_files(
     inputs: Iterable[Path],
-    checkpoint: Path,
+    checkpoint: str | Path,
     out: Path,
     *,
     side_by_side: bool = False,
@@ -29,7 +29,7 @@ def translate_files(
 
     Args:
         inputs: images, or folders of them.
-        checkpoint: folder of the trained model.
+        checkpoint: the trained model, as of ``resolve_checkpoint``.
         out: folder for the photos; made if it is missing.
         side_by_side: inputs are pairs, of which only the half that is the label map is read.
         fast: in bfloat16, where that is faster.

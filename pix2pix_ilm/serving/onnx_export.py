@@ -60,7 +60,7 @@ class Differences:
 
 
 def export_onnx(
-    checkpoint: Path,
+    checkpoint: str | Path,
     out: Path,
     *,
     size: int | None = None,
@@ -70,7 +70,7 @@ def export_onnx(
     """Write a checkpoint's generator as an ONNX file of any batch size, if it computes the same.
 
     Args:
-        checkpoint: folder of the trained model.
+        checkpoint: the trained model, as of ``resolve_checkpoint``.
         out: the ONNX file.
         size: height and width of its images; unset: those of the training.
         dynamic_size: leave height and width open; they must be multiples of what the U-Net halves.

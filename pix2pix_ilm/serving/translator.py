@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from PIL import Image
 
-from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator
+from pix2pix_ilm.data.images import as_array, as_image, first_frame, read_image
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import fast_dtype, generate
@@ -17,8 +20,16 @@ from pix2pix_ilm.models.generator import UNetGenerator
 LARGEST_SIDE = 4096
 
 
+LabelMap = np.ndarray | Image.Image | str | Path
+"""A label map: pixels, an image, or an image file."""
+
+
 class Translator:
     """A trained generator for images of any size.
+
+    Example:
+        >>> translator = Translator.from_pretrained("facades-in")
+        >>> translator("label_map.png").save("photo.png")
 
     Args:
         generator: the network; what translates is a copy.
@@ -42,47 +53,99 @@ class Translator:
         self.config = config
 
     @classmethod
-    def load(
+    def from_pretrained(
         cls, checkpoint: str | Path, device: Device = "auto", *, fast: bool = False
     ) -> "Translator":
         """Load a checkpoint, by default onto the fastest device that is there.
 
         Args:
-            checkpoint: its folder, or OWNER/NAME on the Hugging Face hub.
+            checkpoint: a folder, the name of a model that comes with the package ("facades-in"),
+                or OWNER/NAME on the Hugging Face hub, with @REVISION after it if need be.
             device: where to compute.
             fast: in bfloat16, where the processor has instructions for it.
 
         Raises:
             UserError: not a checkpoint, weights that do not fit, or no such device.
         """
-        generator, config = load_generator(resolve_checkpoint(checkpoint))
+        generator, config = load_generator(checkpoint)
         return cls(generator, config, pick_device(device), fast=fast)
 
+    load = from_pretrained
+
+    @overload
+    def __call__(
+        self, label_maps: np.ndarray, batch_size: int = 1, *, sample: int | None = None
+    ) -> np.ndarray: ...
+
+    @overload
     def __call__(
         self,
-        label_maps: Sequence[UInt8[np.ndarray, "_ _ _"]],
+        label_maps: Image.Image | str | Path,
         batch_size: int = 1,
         *,
         sample: int | None = None,
-    ) -> list[UInt8[np.ndarray, "_ _ c2"]]:
+    ) -> Image.Image: ...
+
+    @overload
+    def __call__(
+        self, label_maps: Sequence[np.ndarray], batch_size: int = 1, *, sample: int | None = None
+    ) -> list[np.ndarray]: ...
+
+    @overload
+    def __call__(
+        self,
+        label_maps: Sequence[Image.Image | str | Path],
+        batch_size: int = 1,
+        *,
+        sample: int | None = None,
+    ) -> list[Image.Image]: ...
+
+    def __call__(
+        self,
+        label_maps: LabelMap | Sequence[LabelMap],
+        batch_size: int = 1,
+        *,
+        sample: int | None = None,
+    ) -> Any:
         """Translate label maps of any sizes into photos of the same sizes.
 
         Args:
-            label_maps: uint8 images of shape (height, width, channels). A model of label classes
-                takes any colors, each as the nearest class's, or indices in one channel.
+            label_maps: one, or a sequence of them. An image or its file is read as training reads
+                it: as gray, colors, or classes, with its first frame, upright. An array is uint8
+                of shape (height, width, channels); a model of label classes takes any colors, each
+                as the nearest class's, or indices in one channel.
             batch_size: neighbors of one size are translated together, at most so many at once.
             sample: unset, dropout is off and a label map has one photo; else it is on, as in the
                 original pix2pix, and every number (0, 1, ...) gives another variation.
 
+        Returns:
+            A photo, or a list of them: arrays (height, width, channels) uint8 for arrays, images
+            for images and files.
+
         Raises:
-            UserError: wrong number of channels, indices of no class, or a side of 0 or more than
-                4096 pixels.
+            UserError: wrong number of channels, indices of no class, a side of 0 or more than 4096
+                pixels, or a file that cannot be read.
         """
-        return [
+        alone = isinstance(label_maps, LabelMap)
+        given = [label_maps] if alone else label_maps
+        arrays = [self._read(label_map) for label_map in given]
+        photos = [
             photo
-            for batch in batches(label_maps, batch_size)
+            for batch in batches(arrays, batch_size)
             for photo in self._translate(batch, sample)
         ]
+        translated = [
+            photo if isinstance(label_map, np.ndarray) else as_image(photo)
+            for label_map, photo in zip(given, photos, strict=True)
+        ]
+        return translated[0] if alone else translated
+
+    def _read(self, label_map: LabelMap) -> np.ndarray:
+        if isinstance(label_map, np.ndarray):
+            return label_map
+        if isinstance(label_map, Image.Image):
+            return as_array(first_frame(label_map), self.config.label_channels)
+        return read_image(Path(label_map), self.config.label_channels)
 
     def _translate(
         self, label_maps: Sequence[UInt8[np.ndarray, "h w c1"]], sample: int | None

@@ -12,12 +12,6 @@ from pix2pix_ilm.web.service import VARIATIONS
 from pix2pix_ilm.web.uploads import files_input, image_input
 
 FIRST_FACADE = 11  # seed of the facade that every visitor finds painted
-NO_MODEL = """### There is no trained model yet
-You can paint, but not translate. Train one in a few minutes with
-
-    uv run pix2pix-ilm train quick
-
-and reload this page, or start it with `--checkpoint FOLDER`."""
 UPLOAD_ONLY = "Nobody knows the classes of this model's label maps: upload one instead of painting."
 NONE = ("none", "")
 READ_ONLY: dict[str, Any] = {"format": "png", "interactive": False}
@@ -36,7 +30,6 @@ class Layout:
 
     def __init__(self, catalog: Catalog, *, live: bool) -> None:
         gr.HTML(read_asset("headline.html"), elem_id="headline")
-        self.notice = gr.Markdown(NO_MODEL, visible=not catalog.models, elem_id="notice")
         with gr.Row(elem_id="workplace"):
             with (
                 gr.Column(scale=6, min_width=320, elem_id="inputs"),

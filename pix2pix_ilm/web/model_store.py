@@ -1,12 +1,19 @@
 """The trained models that a visitor can choose from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from pix2pix_ilm.checkpoints import MODEL_CONFIG, WEIGHTS, ModelConfig, read_model_config
+from pix2pix_ilm.checkpoints import (
+    MODEL_CONFIG,
+    SHIPPED_MODELS,
+    WEIGHTS,
+    ModelConfig,
+    read_model_config,
+    resolve_checkpoint,
+)
 from pix2pix_ilm.data.palette import FACADES_DATA, FACADES_PALETTE, Palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
@@ -15,7 +22,6 @@ from pix2pix_ilm.evaluation.scores import configuration_title
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.error_handlers import shorten
 
-DEFAULT_MODEL = "facades-ilm"
 MODELS_IN_MEMORY = 4
 METRICS_IN_SUMMARY = {
     "rmse_rgb": "RMSE (RGB) {:.1f}",
@@ -85,8 +91,9 @@ class ModelStore:
 
     Args:
         folder: whose subfolders are checkpoints; it may be missing.
-        chosen: further checkpoints, which come first.
+        chosen: further checkpoints, as of ``resolve_checkpoint``; they come first.
         device: where to compute.
+        otherwise: folders of those to offer while there is no other.
 
     Attributes:
         catalog: what the last scan has found.
@@ -96,11 +103,18 @@ class ModelStore:
         UserError: one of ``chosen`` is no checkpoint.
     """
 
-    def __init__(self, folder: Path, chosen: Sequence[Path] = (), device: Device = "auto") -> None:
-        for checkpoint in chosen:
-            read_model_config(checkpoint)
+    def __init__(
+        self,
+        folder: Path,
+        chosen: Sequence[str] = (),
+        device: Device = "auto",
+        otherwise: Sequence[Path] = (),
+    ) -> None:
         self.folder = folder
-        self.chosen = list(chosen)
+        self.chosen = [(Path(name).resolve().name, resolve_checkpoint(name)) for name in chosen]
+        for _, checkpoint in self.chosen:
+            read_model_config(checkpoint)
+        self.otherwise = list(otherwise)
         self.device: Device = device
         self.inference_lock = Lock()
         self.catalog = self.scan()
@@ -109,15 +123,11 @@ class ModelStore:
         """Look through the folder anew, so that a training that just ended is there."""
         found = sorted(self.folder.glob(f"*/{MODEL_CONFIG}"), key=time_written, reverse=True)
         folders = [file.parent for file in found]
-        folders.sort(key=lambda folder: folder.name != DEFAULT_MODEL)
-        models, broken = dict[str, Model](), dict[str, str]()
-        for folder in (*self.chosen, *folders):
-            name = folder.resolve().name
-            try:
-                models.setdefault(name, read_model(folder))
-            except (UserError, ValueError, OverflowError) as error:
-                broken[name] = str(error)
-        broken = {name: problem for name, problem in broken.items() if name not in models}
+        folders.sort(key=lambda folder: folder.name != SHIPPED_MODELS[0])
+        named = [*self.chosen, *((folder.name, folder) for folder in folders)]
+        models, broken = read_models(named)
+        if not models:
+            models, _ = read_models((folder.name, folder) for folder in self.otherwise)
         self.catalog = Catalog(models=models, broken=broken)
         return self.catalog
 
@@ -168,11 +178,20 @@ def time_written(file: Path) -> float:
         return 0
 
 
-def read_model(folder: Path) -> Model:
-    """Read what stands in a checkpoint's folder; UserError if it is none (any more)."""
-    config = read_model_config(folder)
-    name = folder.resolve().name
-    return Model(name=name, folder=folder, config=config, record=read_metrics(folder, config.step))
+def read_models(
+    folders: Iterable[tuple[str, Path]],
+) -> tuple[dict[str, Model], dict[str, str]]:
+    """Read checkpoints by name, the first of every name; and what is wrong with those unread."""
+    models, broken = dict[str, Model](), dict[str, str]()
+    for name, folder in folders:
+        try:
+            config = read_model_config(folder)
+            record = read_metrics(folder, config.step)
+            model = Model(name=name, folder=folder, config=config, record=record)
+            models.setdefault(name, model)
+        except (UserError, ValueError, OverflowError) as error:
+            broken[name] = str(error)
+    return models, {name: problem for name, problem in broken.items() if name not in models}
 
 
 @lru_cache(MODELS_IN_MEMORY)

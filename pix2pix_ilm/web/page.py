@@ -86,7 +86,7 @@ class Page(Layout):
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
 
         place = [self.canvas, self.unpaintable, self.paint_button, self.tabs]
-        arrival = [self.model, self.second_model, self.notice, self.about, *place]
+        arrival = [self.model, self.second_model, self.about, *place]
         self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**drawing_if_any)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
             **drawing_if_any
@@ -143,7 +143,6 @@ class Page(Layout):
         return {
             self.model: gr.Dropdown(catalog.choices, value=first),
             self.second_model: gr.Dropdown([NONE, *catalog.choices], value=""),
-            self.notice: gr.Markdown(visible=not catalog.models),
             self.about: describe(catalog.models.values()),
             **self.show_painter(first),
         }
@@ -162,22 +161,21 @@ class Page(Layout):
         return shown | {self.canvas: gr.HTML(**painter_props(palette))}
 
     def show_possible(self, source: str, **inputs: Any) -> Updates:
-        """Translate what is painted or uploaded, if it is there and there is a model."""
-        models = self.store.catalog.models
-        model = models.get(inputs["model"] or "")
+        """Translate what is painted or uploaded, if it is there and the model can take it."""
+        model = self.store.catalog.models.get(inputs["model"] or "")
         paintable = model is None or model.painted_classes
         given = inputs["upload"] if source == "upload" else source == "paint" and paintable
-        if not (given and models):
+        if not given:
             return gr.skip()
         return self.show_translation(source, **inputs)
 
     def show_stroke(self, live: bool, **inputs: Any) -> Updates:
         """Translate what is painted, if the visitor wants that after every stroke; or mark it."""
-        if live and self.store.catalog.models:
+        if live:
             return self.show_possible("paint", **inputs)
         label_map = save_label_map(decode_drawing(inputs["drawing"]))
         return {
-            self.stale: STALE if self.store.catalog.models else "",
+            self.stale: STALE,
             self.variations: None,
             self.save_label_map: download_button(str(label_map)),
             self.save_pair: gr.DownloadButton(interactive=False),

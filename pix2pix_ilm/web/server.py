@@ -17,6 +17,7 @@ from gradio import themes
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
+from pix2pix_ilm.checkpoints import find_shipped
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.web import USER_NO_PROXY
@@ -38,7 +39,7 @@ SYSTEM_FONTS = (["system-ui", "sans-serif"], ["ui-monospace", "monospace"])  # n
 
 def serve(
     checkpoints: Path,
-    chosen: Sequence[Path],
+    chosen: Sequence[str],
     *,
     host: str,
     port: int | None,
@@ -51,8 +52,8 @@ def serve(
     """Show the page until Ctrl-C or SIGTERM.
 
     Args:
-        checkpoints: folder of trained models.
-        chosen: further trained models, which come first.
+        checkpoints: folder of trained models; while it has none, those of the package are shown.
+        chosen: further trained models, as of ``resolve_checkpoint``; they come first.
         host: name or address to listen on.
         port: unset: the first free one from 7860.
         auth: USER:PASSWORD that visitors must give; required unless only this machine can connect,
@@ -63,7 +64,7 @@ def serve(
         say: receives lines for the person at the terminal.
 
     Raises:
-        UserError: no checkpoint where one was named.
+        UserError: no checkpoint where one was named, or none at all.
         SettingError: a host that is open to strangers.
         OSError: the port is taken.
     """
@@ -80,9 +81,10 @@ def serve(
         )
     if share:  # Gradio's servers may be behind a proxy; this one is not
         os.environ["no_proxy"] = ",".join([*known_hosts(host), USER_NO_PROXY])
-    store = ModelStore(checkpoints, chosen, device)
+    store = ModelStore(checkpoints, chosen, device, list(find_shipped().values()))
     for problem in store.catalog.broken.values():
         say(f"warning: {problem}; the page serves the others")
+    store.get(None)  # refuses to go on without a model
     with temporary_uploads(), ending_on_sigterm():
         service = TranslationService(store)
         blocks = Page(service, live=can_translate_live(service)).blocks

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.images import to_model_range, to_uint8
@@ -31,6 +32,35 @@ def test_any_size_comes_back_in_its_own_size(make_checkpoint, size):
     photo = Translator.load(make_checkpoint(), "cpu")([draw_label_map(*size)])[0]
     assert photo.shape == (*size, 3)
     assert photo.dtype == np.uint8
+
+
+def test_arrays_give_arrays_and_images_and_files_give_images(make_checkpoint, tmp_path):
+    translator = Translator.from_pretrained(make_checkpoint(), "cpu")
+    label_map = draw_label_map(40, 33)
+    image, path = Image.fromarray(label_map), tmp_path / "map.png"
+    image.save(path)
+    photo = translator(label_map)
+    assert isinstance(photo, np.ndarray)
+    with Image.open(path) as undecoded, Image.open(path) as decoded:
+        decoded.load()
+        for given in (image, image.convert("RGBA"), undecoded, decoded, path, str(path)):
+            shown = translator(given)
+            assert isinstance(shown, Image.Image)
+            assert np.array_equal(np.asarray(shown), photo)
+    several = translator([image, label_map, path], batch_size=3)
+    assert [isinstance(one, np.ndarray) for one in several] == [False, True, False]
+    assert all(np.array_equal(np.asarray(one), several[1]) for one in several)
+    with pytest.raises(UserError, match=r"nothing\.png: no such file"):
+        translator(tmp_path / "nothing.png")
+
+
+def test_index_maps_and_gray_photos_are_images_too(make_checkpoint):
+    indices = Image.fromarray(draw_label_map(32, 32, 1)[..., 0] % 12)
+    classes = make_checkpoint("classes", label_classes=FACADES_PALETTE, out_channels=1)
+    photo = Translator.from_pretrained(classes, "cpu")(indices)
+    assert (photo.mode, photo.size) == ("L", (32, 32))
+    with pytest.raises(UserError, match="indices of the 12 label classes"):
+        Translator.from_pretrained(classes, "cpu")(indices.point(lambda value: value + 6))
 
 
 def test_samples_vary_and_repeat_and_leave_no_dropout_on(make_checkpoint):

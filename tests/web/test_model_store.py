@@ -23,6 +23,16 @@ def folder(make_checkpoint, tmp_path):
     return tmp_path
 
 
+def test_while_there_is_no_other_model_those_of_the_package_are_there(folder, tmp_path):
+    of_package = [folder / "old"]
+    store = ModelStore(tmp_path / "later", otherwise=of_package)
+    assert list(store.catalog.models) == ["old"]
+    shutil.copytree(folder / "new", tmp_path / "later" / "mine")
+    assert list(store.scan().models) == ["mine"]
+    (tmp_path / "later" / "mine" / "config.json").write_text("{")
+    assert (list(store.scan().models), list(store.catalog.broken)) == (["old"], ["mine"])
+
+
 def test_without_models_the_store_is_empty_and_says_so(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         store = ModelStore(folder)
@@ -41,14 +51,14 @@ def test_the_shipped_model_comes_before_newer_ones(folder):
 
 
 def test_a_chosen_model_comes_first_and_once(folder):
-    store = ModelStore(folder, [folder / "old"])
+    store = ModelStore(folder, [str(folder / "old")])
     assert list(store.catalog.models) == ["old", "new"]
     assert store.get(None).name == "old"
 
 
 def test_a_chosen_folder_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
-        ModelStore(tmp_path, [tmp_path])
+        ModelStore(tmp_path, [str(tmp_path)])
 
 
 def test_other_folders_are_left_out(folder):
