@@ -60,7 +60,7 @@ def test_the_card_carries_metrics_citations_and_a_drawn_picture(checkpoint, tmp_
     assert data["pipeline_tag"] == "image-to-image"
     [metric] = data["model-index"][0]["results"][0]["metrics"]
     assert (metric["type"], metric["value"]) == ("lpips", 0.43)
-    assert "| LPIPS | 0.43 | 0.42 to 0.44 |" in text
+    assert "| LPIPS | 0.4300 | 0.4200 to 0.4400 |" in text
     assert "images 106" in text
     assert "CVPR 2019" in text
     assert "CMP Facades for 7 steps" in text
