@@ -170,7 +170,7 @@ def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_p
     write_json(shared / METRICS_FILE, RECORD)
     export_folder(shared, shared, float16=True)
     assert (shared / "model.safetensors").read_bytes() == before
-    assert "| LPIPS | 0.43 |" in (shared / "README.md").read_text("utf-8")
+    assert "| LPIPS | 0.4300 |" in (shared / "README.md").read_text("utf-8")
 
 
 def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
