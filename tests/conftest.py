@@ -19,8 +19,8 @@ os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(WORKER))  # or workers t
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run two more than there are cores: tests of the page mostly wait for their browser."""
-    return min((os.cpu_count() or 1) + 2, 6)
+    """Run one more than there are cores: tests of the page often wait for their browser."""
+    return min((os.cpu_count() or 1) + 1, 4)
 
 
 @pytest.fixture(scope="session", autouse=True)

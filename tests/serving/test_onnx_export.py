@@ -163,7 +163,7 @@ def test_sizes_that_do_not_fit_are_refused(options, message, make_checkpoint, tm
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(UserError, match="not a checkpoint"):
+    with pytest.raises(UserError, match="no such checkpoint"):
         export_onnx(tmp_path / "nowhere", tmp_path / "model.onnx")
 
 

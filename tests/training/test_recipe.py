@@ -113,7 +113,7 @@ def test_weights_of_another_architecture_are_refused_before_there_is_a_folder(
     other = replace(config.generator, **changes)
     with pytest.raises(SettingError, match=message):
         loop.train(replace(config, init_from=str(first), generator=other))
-    with pytest.raises(UserError, match="nowhere: not a checkpoint"):
+    with pytest.raises(UserError, match="nowhere: no such checkpoint"):
         loop.train(replace(config, init_from="nowhere"))
     assert not (config.checkpoints / "run").exists()
 

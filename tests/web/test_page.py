@@ -213,7 +213,8 @@ def test_a_model_that_was_trained_meanwhile_comes_with_a_reload(
     make_checkpoint("first")
     visitor = visit(serve_page(tmp_path))
     expect(visitor.caption).to_contain_text("first 32x32")
-    visitor.drag((20, 10), (120, 90))
+    with visitor.page.expect_event("requestfinished", lambda sent: "queue/data" in sent.url):
+        visitor.drag((20, 10), (120, 90))  # the reload is to cut nothing off
     painted = visitor.label_map()
     photo = Translator.load(make_checkpoint("later", norm="in"), "cpu")([resize(painted, 32, 32)])[
         0
