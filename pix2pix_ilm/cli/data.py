@@ -13,14 +13,14 @@ from pix2pix_ilm.terminal import make_console, say
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """Download CMP Facades (30 MB), check it and unpack it."""
+    """Download a data set of pix2pix, check it and unpack it."""
 
-    name: Positional[Literal["facades"]]
-    """Name of the data set."""
-    out: Path = Path("data/facades")
-    """Folder to put it into."""
+    name: Positional[Literal["facades", "maps", "cityscapes"]]
+    """CMP Facades (30 MB), aerial photos and maps (240 MB), or Cityscapes (100 MB)."""
+    out: Path | None = None
+    """Folder to put it into; unset: data/NAME."""
     archive: Path | None = None
-    """A local copy of facades.tar.gz, to use instead of the network."""
+    """A local copy of NAME.tar.gz, to use instead of the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +67,12 @@ def run(prog: str, arguments: list[str]) -> None:
     """Download, check or draw image pairs; propose classes for label maps."""
     options = tyro.cli(Download | Check | Synthesize | Palette, prog=prog, args=arguments)
     if isinstance(options, Download):
-        from pix2pix_ilm.data import facades
+        from pix2pix_ilm.data.datasets import DATA
+        from pix2pix_ilm.data.downloads import KNOWN, download
 
-        facades.download(options.out, archive=options.archive)
-        say(f"CMP Facades, verified: {options.out}")
+        folder = options.out or DATA / options.name
+        download(options.name, folder, archive=options.archive)
+        say(f"{KNOWN[options.name].title}, verified: {folder}")
     elif isinstance(options, Check):
         from pix2pix_ilm.data.check import check_folder
         from pix2pix_ilm.data.palette import find_palette

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pix2pix_ilm.data.facades import MANIFEST, manifest
+from pix2pix_ilm.data.downloads import KNOWN, manifest
 from pix2pix_ilm.data.images import Channels, describe_left_out, is_image_file
 from pix2pix_ilm.data.pairs import (
     SPLITS,
@@ -54,7 +54,7 @@ def check_folder(root: Path, palette: Palette | None = None, direction: Directio
         lines.append(describe_left_out(others, root))
     if problems:
         raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
-    if manifest(root) == MANIFEST:
+    if manifest(root) == KNOWN["facades"].manifest:
         lines.append("this is CMP Facades as pix2pix distributes it, intact; its direction is BtoA")
     return "\n".join(lines)
 

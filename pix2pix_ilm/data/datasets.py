@@ -5,20 +5,21 @@ from pathlib import Path
 from filelock import FileLock
 
 from pix2pix_ilm.data.cache import default_cache, unwritable
+from pix2pix_ilm.data.downloads import KNOWN
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder
 
 SYNTHETIC_PAIRS = 250
-FACADES = Path("data/facades")
+DATA = Path("data")
 
 
 def data_folder(name: str, image_size: int) -> Path:
     """Return the folder that a data set's name stands for.
 
     Args:
-        name: "facades" (data/facades), "synthetic" (drawn once into the user's cache, at
-            ``image_size``), or a path.
+        name: "facades", "maps" or "cityscapes" (in data/), "synthetic" (drawn once into the user's
+            cache, at ``image_size``), or a path.
         image_size: height and width of what is drawn.
 
     Raises:
@@ -26,11 +27,12 @@ def data_folder(name: str, image_size: int) -> Path:
     """
     if name == "synthetic":
         return synthetic_folder(image_size)
-    folder = FACADES if name == "facades" else Path(name)
+    folder = DATA / name if name in KNOWN else Path(name)
     if not is_folder(folder):
+        known = name if name in KNOWN else "facades"
         raise UserError(
             f"{folder}: no such folder; expected a folder of image pairs, or run "
-            "'pix2pix-ilm data download facades' first"
+            f"'pix2pix-ilm data download {known}' first"
         )
     return folder
 

@@ -1,8 +1,9 @@
-"""CMP Facades, the data set of pix2pix: download and verification.
+"""Data sets that are distributed with pix2pix: download and verification.
 
-Source: Tylecek and Sara, "Spatial Pattern Templates for Recognition of Objects with Regular
-Structure", GCPR 2013; the 606 side-by-side images (photo left, label map right) are those that
-Isola et al. distribute with pix2pix.
+All hold side-by-side images, photo left and label map right, as Isola et al. distribute them. CMP
+Facades is from Tylecek and Sara, "Spatial Pattern Templates for Recognition of Objects with Regular
+Structure", GCPR 2013; Cityscapes from Cordts et al., "The Cityscapes Dataset for Semantic Urban
+Scene Understanding", CVPR 2016.
 """
 
 import hashlib
@@ -11,58 +12,91 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from PIL import Image, UnidentifiedImageError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pix2pix_ilm.data.cache import default_cache
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import read_bytes
+from pix2pix_ilm.files import make_folder, read_bytes, write_atomically
 
 if TYPE_CHECKING:
     import httpx
 
-URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz"
-MANIFEST = "9a51aef74925252a751dadb7e80621885b842894441d6e136c879d7fb402839e"
+URL = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{name}.tar.gz"
 CHUNK = 1 << 20
 
 
-def download(folder: Path, url: str = URL, archive: Path | None = None) -> None:
-    """Put the data set into ``folder``, complete and verified, or leave nothing there.
+@dataclass(frozen=True, kw_only=True)
+class KnownDataSet:
+    """What an archive must hold."""
+
+    title: str
+    splits: Mapping[str, int]
+    """Split -> number of images."""
+    size: tuple[int, int]
+    """Width and height of every image."""
+    manifest: str | None = None
+    """Of all images; None: that of the first download is remembered."""
+
+
+KNOWN = {
+    "facades": KnownDataSet(
+        title="CMP Facades",
+        splits={"train": 400, "val": 100, "test": 106},
+        size=(512, 256),
+        manifest="9a51aef74925252a751dadb7e80621885b842894441d6e136c879d7fb402839e",
+    ),
+    "maps": KnownDataSet(
+        title="aerial photos and maps", splits={"train": 1096, "val": 1098}, size=(1200, 600)
+    ),
+    "cityscapes": KnownDataSet(
+        title="Cityscapes", splits={"train": 2975, "val": 500}, size=(512, 256)
+    ),
+}
+
+
+def download(name: str, folder: Path, url: str = URL, archive: Path | None = None) -> None:
+    """Put a data set into ``folder``, complete and verified, or leave nothing there.
 
     An interrupted download goes on where it stopped. An intact copy is left as it is.
 
     Args:
-        folder: where ``train``, ``val`` and ``test`` shall lie.
-        url: address of the archive.
+        name: one of ``KNOWN``.
+        folder: where its splits shall lie.
+        url: address of the archive, with {name} for the name.
         archive: a local copy of the archive, used instead of the address.
 
     Raises:
         UserError: no network, a damaged archive, another data set, or something in the way.
     """
     try:
-        put_into(folder.resolve(), url, archive)
+        put_into(name, folder.resolve(), url.format(name=name), archive)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error})") from None
 
 
-def put_into(folder: Path, url: str, archive: Path | None) -> None:
+def put_into(name: str, folder: Path, url: str, archive: Path | None) -> None:
     """Download, verify and unpack; errors of the disk as they come."""
     if folder.exists() and any(folder.iterdir()):
-        verify(folder, folder)
+        verify(name, folder, folder)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     if archive is not None:
-        unpack(archive, folder)
+        unpack(name, archive, folder)
         return
     fetched = folder.with_name(f"{folder.name}.tar.gz.part")
-    fetch(url, fetched)
-    unpack(fetched, folder)
+    fetch(name, url, fetched)
+    unpack(name, fetched, folder)
     fetched.unlink()
 
 
-def fetch(url: str, target: Path) -> None:
+def fetch(name: str, url: str, target: Path) -> None:
     """Download an address to a file, from where an earlier attempt stopped."""
     import httpx
 
@@ -73,7 +107,7 @@ def fetch(url: str, target: Path) -> None:
         # the last two: a proxy in the environment that httpx cannot use
         raise UserError(
             f"cannot download {url} ({first_line(error)}); fetch it elsewhere and run "
-            f"'pix2pix-ilm data download facades --archive facades.tar.gz'"
+            f"'pix2pix-ilm data download {name} --archive {name}.tar.gz'"
         ) from None
 
 
@@ -98,31 +132,31 @@ def fetch_rest(client: "httpx.Client", url: str, target: Path) -> None:
                 progress.advance(task, len(chunk))
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(name: str, archive: Path, folder: Path) -> None:
     """Unpack and verify the archive beside ``folder``, then rename the result into place."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".", suffix=".tmp") as temporary:
         try:
-            with open_archive(archive) as file, tarfile.open(fileobj=file) as tar:
+            with open_archive(name, archive) as file, tarfile.open(fileobj=file) as tar:
                 tar.extractall(temporary, filter="data")  # refuses paths that lead outside
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
             raise UserError(
                 f"{archive}: cannot be unpacked ({first_line(error)}); if the file is damaged, "
                 "delete it and try again"
             ) from None
-        unpacked = Path(temporary, "facades")
-        verify(unpacked, archive)
+        unpacked = Path(temporary, name)
+        verify(name, unpacked, archive)
         if folder.exists():
             folder.rmdir()
         shutil.move(unpacked, folder)
 
 
-def open_archive(path: Path) -> IO[bytes]:
+def open_archive(name: str, path: Path) -> IO[bytes]:
     """Open the archive; UserError if it cannot be read."""
     try:
         return path.open("rb")
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}); expected a copy of facades.tar.gz"
+            f"{path}: cannot be read ({error.strerror}); expected a copy of {name}.tar.gz"
         ) from None
 
 
@@ -131,14 +165,54 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(":")
 
 
-def verify(folder: Path, source: Path) -> None:
-    """Check every image against the content manifest; UserError about ``source`` if one differs."""
-    found = manifest(folder)
-    if found != MANIFEST:
-        count = sum(1 for _ in folder.glob("**/*.jpg"))
+def verify(name: str, folder: Path, source: Path) -> None:
+    """Check every image against what is known of a data set; UserError about ``source``."""
+    known, found = KNOWN[name], manifest(folder)
+    if known.manifest is None:
+        check_structure(known, folder, source)
+        compare_with_first(name, found, source)
+    elif found != known.manifest:
+        count, expected = sum(1 for _ in folder.glob("**/*.jpg")), sum(known.splits.values())
         raise UserError(
-            f"{source}: not the CMP Facades of pix2pix (606 images with manifest "
-            f"{MANIFEST[:12]}, found {count} with {found[:12]}); move it away and try again"
+            f"{source}: not the {known.title} of pix2pix ({expected} images with manifest "
+            f"{known.manifest[:12]}, found {count} with {found[:12]}); move it away and try again"
+        )
+
+
+def check_structure(known: KnownDataSet, folder: Path, source: Path) -> None:
+    """Count the images of each split, and look at the size of each."""
+    counts = {split: len(list(folder.glob(f"{split}/*.jpg"))) for split in known.splits}
+    if counts != known.splits:
+        expected, found = (
+            ", ".join(f"{count} in {split}" for split, count in of.items())
+            for of in (known.splits, counts)
+        )
+        raise UserError(
+            f"{source}: not the {known.title} of pix2pix (images: {expected}; found {found}); move "
+            "it away and try again"
+        )
+    for path in sorted(folder.glob("*/*.jpg")):
+        try:
+            with Image.open(path) as image:
+                found = "{}x{}".format(*image.size)
+        except UnidentifiedImageError:
+            found = "no image"
+        expected = "{}x{}".format(*known.size)
+        if found != expected:
+            name = path.relative_to(folder)
+            raise UserError(f"{source}: {name}: expected {expected}, found {found}")
+
+
+def compare_with_first(name: str, found: str, source: Path) -> None:
+    """Compare a manifest with that of the first download, or note it as such."""
+    note = default_cache() / "downloads" / f"{name}.sha256"
+    if not note.exists():
+        make_folder(note.parent)
+        write_atomically(note, lambda file: file.write(found.encode()))
+    elif (first := read_bytes(note).decode("ascii", errors="replace").strip()) != found:
+        raise UserError(
+            f"{source}: its images are not those of the first download (manifest {first[:12]}, "
+            f"found {found[:12]}); move it away, or delete {note} if they were meant to change"
         )
 
 

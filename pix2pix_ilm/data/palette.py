@@ -64,9 +64,10 @@ class Palette:
 
     @property
     def title(self) -> str:
-        """Name the palette: "facades", or how many classes it has and its hash."""
-        if self == FACADES_PALETTE:
-            return "facades"
+        """Name the palette: "facades", "cityscapes", or how many classes it has and its hash."""
+        for name, known in PALETTES.items():
+            if self == known:
+                return name
         return f"{len(self)} classes ({self.content_hash[:6]})"
 
     def check(self, indices: Integer[np.ndarray, "*shape"]) -> None:
@@ -117,6 +118,44 @@ PALETTE: dict[str, Color] = {
 FACADES_PALETTE = Palette(
     classes=tuple(LabelClass(name=name, color=color) for name, color in PALETTE.items())
 )
+CITYSCAPES_PALETTE = Palette(
+    classes=tuple(
+        LabelClass(name=name, color=color)
+        for name, color in {
+            "unlabeled": (0, 0, 0),
+            "dynamic": (111, 74, 0),
+            "ground": (81, 0, 81),
+            "road": (128, 64, 128),
+            "sidewalk": (244, 35, 232),
+            "parking": (250, 170, 160),
+            "rail track": (230, 150, 140),
+            "building": (70, 70, 70),
+            "wall": (102, 102, 156),
+            "fence": (190, 153, 153),
+            "guard rail": (180, 165, 180),
+            "bridge": (150, 100, 100),
+            "tunnel": (150, 120, 90),
+            "pole": (153, 153, 153),
+            "traffic light": (250, 170, 30),
+            "traffic sign": (220, 220, 0),
+            "vegetation": (107, 142, 35),
+            "terrain": (152, 251, 152),
+            "sky": (70, 130, 180),
+            "person": (220, 20, 60),
+            "rider": (255, 0, 0),
+            "car": (0, 0, 142),
+            "truck": (0, 0, 70),
+            "bus": (0, 60, 100),
+            "caravan": (0, 0, 90),
+            "trailer": (0, 0, 110),
+            "train": (0, 80, 100),
+            "motorcycle": (0, 0, 230),
+            "bicycle": (119, 11, 32),
+        }.items()
+    )
+)
+"""Cityscapes' classes, those of one color as one, and their colors in its label maps."""
+PALETTES = {"facades": FACADES_PALETTE, "cityscapes": CITYSCAPES_PALETTE}
 
 
 def find_outside(numbers: Integer[np.ndarray, "*shape"], count: int) -> int | None:
@@ -126,16 +165,17 @@ def find_outside(numbers: Integer[np.ndarray, "*shape"], count: int) -> int | No
 
 
 def find_palette(name: str) -> Palette | None:
-    """Return what a name stands for: "facades", "none" (no palette), or a JSON file's path.
+    """Return what a name stands for: one of ``PALETTES``, "none", or a JSON file's path.
 
     Raises:
         SettingError: no such file.
         UserError: not a palette; names the file and the setting.
     """
-    if name in ("facades", "none"):
-        return FACADES_PALETTE if name == "facades" else None
+    if name in PALETTES or name == "none":
+        return PALETTES.get(name)
     if not Path(name).is_file():
-        raise SettingError("label_classes", "facades, none, or a JSON file of classes", name)
+        expected = f"{', '.join(PALETTES)}, none, or a JSON file of classes"
+        raise SettingError("label_classes", expected, name)
     return read_json(Path(name), Palette)
 
 

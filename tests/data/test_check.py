@@ -1,11 +1,11 @@
 import os
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data import check
 from pix2pix_ilm.data.check import check_folder, left_out
-from pix2pix_ilm.data.facades import manifest
+from pix2pix_ilm.data.downloads import KNOWN, manifest
 from pix2pix_ilm.data.images import SUFFIXES
 from pix2pix_ilm.errors import UserError
 
@@ -93,7 +93,8 @@ def test_unmatched_files_without_splits_are_said_once(tmp_path, noise, save):
 
 def test_the_real_data_set_is_recognized(root, monkeypatch):
     assert "CMP Facades" not in check_folder(root)
-    monkeypatch.setattr(check, "MANIFEST", manifest(root))
+    known = replace(KNOWN["facades"], manifest=manifest(root))
+    monkeypatch.setitem(KNOWN, "facades", known)
     last = check_folder(root).splitlines()[-1]
     assert last.startswith("this is CMP Facades")
     assert "its direction is BtoA" in last

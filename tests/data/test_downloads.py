@@ -6,14 +6,17 @@ import shutil
 import subprocess
 import tarfile
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pix2pix_ilm.data import facades
-from pix2pix_ilm.data.facades import download, fetch, manifest
+from pix2pix_ilm.data import downloads
+from pix2pix_ilm.data.downloads import KNOWN, download, fetch, manifest
 from pix2pix_ilm.errors import UserError
 
 EMPTY_SUM = hashlib.sha256().hexdigest()
@@ -64,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch):
     for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(facades, "CHUNK", 1000)
+    monkeypatch.setattr(downloads, "CHUNK", 1000)
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -80,7 +83,8 @@ def images(monkeypatch):
     images = {f"{split}/{i}.jpg": rng.bytes(3000) for split in ("train", "val") for i in (1, 2, 10)}
     sums = sorted((f"./{name}", hashlib.sha256(data).hexdigest()) for name, data in images.items())
     lines = "".join(f"{digest}  {name}\n" for name, digest in sums)
-    monkeypatch.setattr(facades, "MANIFEST", hashlib.sha256(lines.encode()).hexdigest())
+    known = replace(KNOWN["facades"], manifest=hashlib.sha256(lines.encode()).hexdigest())
+    monkeypatch.setitem(KNOWN, "facades", known)
     return images
 
 
@@ -120,7 +124,7 @@ def error_of(work, *args, **kwargs):
 
 def test_the_data_set_is_downloaded_unpacked_and_nothing_else_is_left(tmp_path, server, images):
     server.contents = pack(images)
-    download(tmp_path / "data" / "facades", server.url)
+    download("facades", tmp_path / "data" / "facades", server.url)
     assert files_in(tmp_path / "data" / "facades") == images
     assert os.listdir(tmp_path / "data") == ["facades"]  # noqa: PTH208
     assert len(server.ranges) == 1
@@ -128,7 +132,7 @@ def test_the_data_set_is_downloaded_unpacked_and_nothing_else_is_left(tmp_path, 
 
 def test_a_progress_bar_is_shown(tmp_path, server, images, capsys):
     server.contents = pack(images)
-    download(tmp_path / "facades", server.url)
+    download("facades", tmp_path / "facades", server.url)
     assert "Downloading facades.tar.gz" in capsys.readouterr().out
 
 
@@ -136,13 +140,13 @@ def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path, server, imag
     server.contents = pack(images)
     server.cut_after = 7500
     part = tmp_path / "facades.tar.gz.part"
-    assert server.url in error_of(download, tmp_path / "facades", server.url)
+    assert server.url in error_of(download, "facades", tmp_path / "facades", server.url)
     assert not (tmp_path / "facades").exists()
     done = part.stat().st_size
     assert 6500 <= done <= 7500
     assert part.read_bytes() == server.contents[:done]
     server.cut_after = None
-    download(tmp_path / "facades", server.url)
+    download("facades", tmp_path / "facades", server.url)
     assert server.ranges[1] == f"bytes={done}-"
     assert files_in(tmp_path / "facades") == images
     assert not part.exists()
@@ -158,7 +162,7 @@ def test_fetched_bytes_are_right_whatever_the_server_can(
     server.knows_ranges, server.tells_length = knows_ranges, tells_length
     target = tmp_path / "file.part"
     target.write_bytes(server.contents[:done])
-    fetch(server.url, target)
+    fetch("facades", server.url, target)
     assert target.read_bytes() == server.contents
     assert server.ranges == [f"bytes={done}-"]
 
@@ -166,14 +170,14 @@ def test_fetched_bytes_are_right_whatever_the_server_can(
 def test_a_server_without_ranges_makes_the_download_start_again(tmp_path, server, images):
     server.contents, server.knows_ranges = pack(images), False
     (tmp_path / "facades.tar.gz.part").write_bytes(b"a part of something else")
-    download(tmp_path / "facades", server.url)
+    download("facades", tmp_path / "facades", server.url)
     assert files_in(tmp_path / "facades") == images
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
 def test_refusals_are_one_line_with_the_address_and_the_way_out(tmp_path, server, status):
     server.status = status
-    message = error_of(download, tmp_path / "facades", server.url)
+    message = error_of(download, "facades", tmp_path / "facades", server.url)
     assert message.startswith(f"cannot download {server.url} (")
     assert str(status) in message
     assert "--archive facades.tar.gz" in message
@@ -182,7 +186,7 @@ def test_refusals_are_one_line_with_the_address_and_the_way_out(tmp_path, server
 
 def test_offline_is_one_line_with_the_address_and_the_way_out(tmp_path, server):
     server.server_close()  # nobody listens, as without a network
-    message = error_of(download, tmp_path / "facades", server.url)
+    message = error_of(download, "facades", tmp_path / "facades", server.url)
     assert re.match(rf"cannot download {server.url} \(.*(refused|connect).*\);", message)
     assert "pix2pix-ilm data download facades --archive facades.tar.gz" in message
     assert list(tmp_path.iterdir()) == []
@@ -193,7 +197,7 @@ def test_an_unusable_proxy_is_one_line(tmp_path, server, monkeypatch, proxy):
     monkeypatch.setenv("ALL_PROXY", proxy)
     for exceptions in ("no_proxy", "NO_PROXY"):  # the page sets it in its process
         monkeypatch.delenv(exceptions, raising=False)
-    message = error_of(download, tmp_path / "facades", server.url)
+    message = error_of(download, "facades", tmp_path / "facades", server.url)
     assert message.startswith(f"cannot download {server.url} (")
     assert "proxy" in message.lower()
 
@@ -202,7 +206,7 @@ def test_an_unusable_proxy_is_one_line(tmp_path, server, monkeypatch, proxy):
 def test_a_local_copy_needs_no_network_and_is_kept(tmp_path, images, mode):
     archive = tmp_path / "copy.tar.gz"
     archive.write_bytes(pack(images, mode=mode))
-    download(tmp_path / "facades", "http://127.0.0.1:9/", archive)
+    download("facades", tmp_path / "facades", "http://127.0.0.1:9/", archive)
     assert files_in(tmp_path / "facades") == images
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.tar.gz", "facades"]
 
@@ -212,23 +216,23 @@ def test_an_empty_folder_is_filled_also_behind_a_link_and_from_within(
 ):
     (tmp_path / "copy.tar").write_bytes(pack(images))
     (tmp_path / "empty").mkdir()
-    download(tmp_path / "empty", archive=tmp_path / "copy.tar")
+    download("facades", tmp_path / "empty", archive=tmp_path / "copy.tar")
     assert files_in(tmp_path / "empty") == images
     (tmp_path / "disk" / "facades").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "facades")
-    download(tmp_path / "link", archive=tmp_path / "copy.tar")
+    download("facades", tmp_path / "link", archive=tmp_path / "copy.tar")
     assert files_in(tmp_path / "disk" / "facades") == images
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    download(facades.Path(), archive=tmp_path / "copy.tar")
+    download("facades", Path(), archive=tmp_path / "copy.tar")
     assert files_in(tmp_path / "here") == images
 
 
 def test_an_intact_copy_is_left_as_it_is(tmp_path, server, images):
     server.contents = pack(images)
-    download(tmp_path / "facades", server.url)
+    download("facades", tmp_path / "facades", server.url)
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    download(tmp_path / "facades", server.url)
+    download("facades", tmp_path / "facades", server.url)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
     assert len(server.ranges) == 1
 
@@ -237,7 +241,7 @@ def test_another_folder_in_the_way_is_left_as_it_is(tmp_path, server, images):
     server.contents = pack(images)
     (tmp_path / "facades" / "train").mkdir(parents=True)
     (tmp_path / "facades" / "train" / "1.jpg").write_bytes(b"mine")
-    message = error_of(download, tmp_path / "facades", server.url)
+    message = error_of(download, "facades", tmp_path / "facades", server.url)
     assert message.startswith(f"{tmp_path / 'facades'}: not the CMP Facades")
     assert files_in(tmp_path / "facades") == {"train/1.jpg": b"mine"}
     assert server.ranges == []
@@ -247,7 +251,7 @@ def test_another_folder_in_the_way_is_left_as_it_is(tmp_path, server, images):
 def test_a_file_in_the_way_is_one_error(tmp_path, images, where):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "copy.tar").write_bytes(pack(images))
-    message = error_of(download, tmp_path / where, archive=tmp_path / "copy.tar")
+    message = error_of(download, "facades", tmp_path / where, archive=tmp_path / "copy.tar")
     assert message.startswith(f"{tmp_path / where}: cannot be written (")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -258,8 +262,8 @@ def test_a_full_disk_while_downloading_is_one_error(tmp_path, server, images, mo
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(facades.Progress, "advance", fail)
-    message = error_of(download, tmp_path / "facades", server.url)
+    monkeypatch.setattr(downloads.Progress, "advance", fail)
+    message = error_of(download, "facades", tmp_path / "facades", server.url)
     assert message.startswith(f"{tmp_path / 'facades'}: cannot be written (")
     assert "No space left on device" in message
 
@@ -270,7 +274,7 @@ def test_a_full_disk_while_downloading_is_one_error(tmp_path, server, images, mo
 )
 def test_an_archive_that_is_no_file_is_named(tmp_path, name, reason):
     (tmp_path / "folder").mkdir()
-    message = error_of(download, tmp_path / "facades", archive=tmp_path / name)
+    message = error_of(download, "facades", tmp_path / "facades", archive=tmp_path / name)
     start = f"{tmp_path / name}: cannot be read ({reason})"
     assert message == f"{start}; expected a copy of facades.tar.gz"
 
@@ -288,7 +292,7 @@ def test_an_archive_that_is_no_file_is_named(tmp_path, name, reason):
 def test_damaged_archives_are_one_error_and_leave_nothing(tmp_path, images, damage):
     archive = tmp_path / "copy.tar.gz"
     archive.write_bytes(damage(pack(images)))
-    message = error_of(download, tmp_path / "facades", archive=archive)
+    message = error_of(download, "facades", tmp_path / "facades", archive=archive)
     assert message.startswith(f"{archive}: cannot be unpacked (")
     assert "delete it and try again" in message
     assert list(tmp_path.iterdir()) == [archive]
@@ -301,7 +305,7 @@ def test_a_changed_byte_anywhere_is_one_error_and_leaves_nothing(tmp_path, image
     for position in range(20, len(packed), 500):
         changed = bytes([packed[position] ^ 0xFF])
         archive.write_bytes(packed[:position] + changed + packed[position + 1 :])
-        messages.append(error_of(download, tmp_path / "facades", archive=archive))
+        messages.append(error_of(download, "facades", tmp_path / "facades", archive=archive))
         assert list(tmp_path.iterdir()) == [archive]
     assert all(message.startswith(f"{archive}: ") for message in messages)
     assert any("while decompressing data" in message for message in messages)
@@ -328,7 +332,7 @@ def test_other_contents_are_refused_and_leave_nothing(tmp_path, images, alter):
     alter(images)
     archive = tmp_path / "copy.tar.gz"
     archive.write_bytes(pack(images))
-    message = error_of(download, tmp_path / "facades", archive=archive)
+    message = error_of(download, "facades", tmp_path / "facades", archive=archive)
     assert message.startswith(f"{archive}: not the CMP Facades of pix2pix (606 images")
     assert f"found {len(images)} with" in message
     assert list(tmp_path.iterdir()) == [archive]
@@ -338,10 +342,12 @@ def test_wrong_contents_from_the_network_name_the_file_to_move_away(tmp_path, se
     server.contents = pack({"train/1.jpg": b"other"})
     part = tmp_path / "facades.tar.gz.part"
     for _ in range(2):
-        assert error_of(download, tmp_path / "facades", server.url).startswith(f"{part}: not the")
+        assert error_of(download, "facades", tmp_path / "facades", server.url).startswith(
+            f"{part}: not the"
+        )
     part.unlink()
     server.contents = pack(images)
-    download(tmp_path / "facades", server.url)
+    download("facades", tmp_path / "facades", server.url)
     assert files_in(tmp_path / "facades") == images
 
 
@@ -372,7 +378,9 @@ def test_archives_that_lead_outside_are_refused(tmp_path, images, evil):
     (outside / "kept.txt").write_text("kept")
     archive = tmp_path / "evil.tar.gz"
     archive.write_bytes(pack(images, *evil(outside)))
-    assert "cannot be unpacked" in error_of(download, tmp_path / "facades", archive=archive)
+    assert "cannot be unpacked" in error_of(
+        download, "facades", tmp_path / "facades", archive=archive
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.tar.gz", "outside"]
     assert files_in(outside) == {"kept.txt": b"kept"}
 
@@ -382,7 +390,7 @@ def test_absolute_paths_lose_their_root(tmp_path, images):
     outside.mkdir()
     archive = tmp_path / "evil.tar.gz"
     archive.write_bytes(pack(images, member(f"{outside}/escaped.txt", b"evil")))
-    download(tmp_path / "facades", archive=archive)
+    download("facades", tmp_path / "facades", archive=archive)
     assert files_in(tmp_path / "facades") == images
     assert list(outside.iterdir()) == []
 
@@ -429,8 +437,66 @@ def test_the_manifest_of_nothing_is_the_sum_of_nothing(tmp_path):
 def test_the_manifest_of_names_in_any_encoding_is_that_of_their_bytes(tmp_path):
     name = b"caf\xe9.jpg"
     try:
-        facades.Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"")
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"")
     except OSError:
         pytest.skip("this file system accepts UTF-8 names only")
     line = EMPTY_SUM.encode() + b"  ./" + name + b"\n"
     assert manifest(tmp_path) == hashlib.sha256(line).hexdigest()
+
+
+@pytest.fixture
+def small_maps(monkeypatch, tmp_path):
+    """Expect three images of 8x4 of the data set maps, whose first download is not known."""
+    known = replace(KNOWN["maps"], splits={"train": 2, "val": 1}, size=(8, 4))
+    monkeypatch.setitem(KNOWN, "maps", known)
+    monkeypatch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path / "cache"))
+    return {
+        f"{name}.jpg": jpeg(level) for level, name in enumerate(("train/1", "train/2", "val/1"))
+    }
+
+
+def jpeg(level: int, size=(8, 4)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, (40 * level, 0, 0)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def as_maps(files) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, data in files.items():
+            tar.addfile(*member(f"maps/{name}", data))
+    return buffer.getvalue()
+
+
+def test_a_data_set_of_unknown_contents_is_compared_with_its_first_download(
+    tmp_path, server, small_maps
+):
+    server.contents = as_maps(small_maps)
+    download("maps", tmp_path / "maps", server.url)
+    assert files_in(tmp_path / "maps") == small_maps
+    download("maps", tmp_path / "again", server.url)
+    server.contents = as_maps(small_maps | {"val/1.jpg": jpeg(5)})
+    message = error_of(download, "maps", tmp_path / "other", server.url)
+    assert "its images are not those of the first download" in message
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "cache" / "downloads" / "maps.sha256").unlink()
+    download("maps", tmp_path / "other", server.url)
+    assert error_of(download, "maps", tmp_path / "maps").startswith(
+        f"{tmp_path / 'maps'}: its images"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train/3.jpg": jpeg(1)}, "images: 2 in train, 1 in val; found 3 in train, 1 in val"),
+        ({"val/1.jpg": jpeg(1, (4, 4))}, "val/1.jpg: expected 8x4, found 4x4"),
+        ({"val/1.jpg": b"text"}, "val/1.jpg: expected 8x4, found no image"),
+    ],
+)
+def test_a_data_set_of_another_structure_is_refused(tmp_path, small_maps, change, message):
+    archive = tmp_path / "maps.tar.gz"
+    archive.write_bytes(as_maps(small_maps | change))
+    assert message in error_of(download, "maps", tmp_path / "maps", archive=archive)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maps.tar.gz"]

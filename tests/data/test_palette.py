@@ -128,7 +128,7 @@ def test_names_and_files_stand_for_palettes(tmp_path):
 
 
 def test_a_missing_file_is_a_wrong_setting(tmp_path):
-    with pytest.raises(SettingError, match="facades, none, or a JSON file of classes") as error:
+    with pytest.raises(SettingError, match="facades, cityscapes, none, or a JSON file") as error:
         find_palette(str(tmp_path / "none.json"))
     assert error.value.path == "label_classes"
 
