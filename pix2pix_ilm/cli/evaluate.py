@@ -20,7 +20,7 @@ class Evaluate:
     """Trained models: folders such as checkpoints/NAME, models of the package, or OWNER/NAME on
     the Hugging Face hub. Those that differ only in their seed share a row."""
     data: str = "facades"
-    """Folder of image pairs; 'facades' is data/facades."""
+    """Folder of image pairs; 'facades', 'maps' and 'cityscapes' lie in data/."""
     split: str = "test"
     """Split to evaluate on, a slice of one, or 'paper': the ILM Norm paper's held-out 200."""
     outputs: Path | None = None
@@ -35,6 +35,11 @@ class Evaluate:
     """With --dropout: outputs per label map, over which the metrics are averaged."""
     lpips_net: Literal["alex", "vgg", "squeeze"] = "alex"
     """Network of LPIPS; vgg and squeeze are downloaded once."""
+    fid: bool = False
+    """Also FID and KID of all photos against the real ones; needs the extra 'fid' (torch-fidelity),
+    and downloads Inception's weights once."""
+    fid_weights: Path | None = None
+    """With --fid: file of Inception's weights, where they cannot be downloaded."""
     out: Path | None = None
     """Folder for scores.json, scores.csv, tables, plots and gallery.html."""
     record: bool = False
@@ -70,6 +75,7 @@ def run(prog: str, arguments: list[str]) -> None:
         evaluate_folders,
         fitted_and_evaluated,
         make_scorer,
+        measure_distances,
     )
     from pix2pix_ilm.evaluation.record import record_metrics
     from pix2pix_ilm.evaluation.report import terminal_report, write_report
@@ -88,6 +94,8 @@ def run(prog: str, arguments: list[str]) -> None:
         )
     if not is_main_process():
         return
+    if options.fid:
+        evaluation = measure_distances(evaluation, options.device, options.fid_weights)
     console = make_console()
     try:
         if options.record:

@@ -6,10 +6,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
 
-from pix2pix_ilm.checkpoints import ModelConfig, read_model_config, resolve_checkpoint
+from pix2pix_ilm.checkpoints import (
+    ModelConfig,
+    read_model_config,
+    read_saved,
+    resolve_checkpoint,
+)
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in
@@ -28,6 +34,12 @@ from pix2pix_ilm.evaluation.scores import (
     table_metrics,
 )
 from pix2pix_ilm.evaluation.statistics import Summary, summarize
+from pix2pix_ilm.metrics.distribution import (
+    KID_SUBSETS,
+    InceptionDistances,
+    inception_distances,
+    kid_subset,
+)
 from pix2pix_ilm.metrics.perceptual import LpipsNet
 
 PAPER_SPLIT = ("train[:200]", "train[200:400]")
@@ -55,6 +67,8 @@ class Evaluation:
     """Photos, likewise."""
     outputs: Mapping[str, Sequence[Image]]
     """Name of a model -> its photos, likewise; the main process alone has them."""
+    distances: Mapping[str, InceptionDistances] | None = None
+    """Name of a model -> FID and KID of its photos; None unless they were asked for."""
 
 
 def fitted_and_evaluated(split: str) -> tuple[str, str]:
@@ -173,6 +187,40 @@ def assemble(
         targets=targets,
         outputs={scored.name: images for scored, images in results},
     )
+
+
+def measure_distances(
+    evaluation: Evaluation, device: Device, weights: Path | None = None
+) -> Evaluation:
+    """Add FID and KID of every model's photos, in the main process, which has them.
+
+    Args:
+        evaluation: whose images all have one size.
+        device: where to compute.
+        weights: of Inception; unset: downloaded once.
+
+    Raises:
+        UserError: as in ``inception_distances``, or images of several sizes.
+    """
+    if weights is not None:
+        try:
+            read_saved(weights)  # torch-fidelity itself would run what a pickle says
+        except UserError as error:
+            raise UserError(f"{weights}: {error}") from None
+    if len({image.shape for image in evaluation.targets}) != 1:
+        raise UserError("--fid: expected images of one size, found several; resize them first")
+    height, width = evaluation.targets[0].shape[:2]
+    targets = torch.from_numpy(np.stack(evaluation.targets))
+    distances = {
+        name: inception_distances(
+            torch.from_numpy(np.stack(photos)), targets, pick_device(device), weights
+        )
+        for name, photos in evaluation.outputs.items()
+    }
+    subsets = f"KID over {KID_SUBSETS} subsets of {kid_subset(len(targets))}"
+    how = f"{len(targets)} photos of {width}x{height}, torch-fidelity's Inception, {subsets}"
+    protocol = {**evaluation.protocol, "FID, KID": how}
+    return replace(evaluation, distances=distances, protocol=protocol)
 
 
 def common_config(configs: Mapping[str | Path, ModelConfig]) -> ModelConfig:

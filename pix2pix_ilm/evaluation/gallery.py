@@ -12,7 +12,7 @@ import PIL.Image
 
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Image, Scores
-from pix2pix_ilm.evaluation.tables import arrow, means_table
+from pix2pix_ilm.evaluation.tables import means_table
 from pix2pix_ilm.templates import render
 
 TEMPLATE = Path(__file__).parent / "assets" / "gallery.html"
@@ -27,8 +27,7 @@ def gallery(evaluation: Evaluation) -> str:
         TEMPLATE,
         headline=f"{len(evaluation.targets)} images, {models} model{'s' * (models != 1)}",
         protocol=evaluation.protocol,
-        table=means_table(evaluation.summary, evaluation.columns),
-        arrow=arrow,
+        table=means_table(evaluation.summary, evaluation.columns, evaluation.distances),
         scores=page_scores(evaluation),
         images=page_images(evaluation),
     )

@@ -10,24 +10,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.gallery import gallery
+from pix2pix_ilm.evaluation.scores import Scores
 from pix2pix_ilm.evaluation.statistics import CONFIDENCE, PAPER, RESAMPLES
-from pix2pix_ilm.evaluation.tables import (
-    differences_table,
+from pix2pix_ilm.evaluation.table_formats import (
     escape_markdown,
-    format_interval,
-    format_number,
-    means_table,
     to_csv,
     to_latex,
     to_markdown,
     to_terminal,
+)
+from pix2pix_ilm.evaluation.tables import (
+    Table,
+    differences_table,
+    format_interval,
+    format_number,
+    means_table,
 )
 from pix2pix_ilm.figures import write_figure
 from pix2pix_ilm.files import make_folder, write_atomically
@@ -55,7 +58,7 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
         "scores.csv": scores_csv(evaluation),
         "table.md": markdown(evaluation),
         "table.tex": latex(evaluation),
-        "table.csv": to_csv(means_table(evaluation.summary, evaluation.columns)),
+        "table.csv": to_csv(tabulate(evaluation)),
         "gallery.html": gallery(evaluation),
     }
     for name, text in texts.items():
@@ -63,6 +66,11 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
         write_atomically(out / name, lambda file, encoded=encoded: file.write(encoded))
     for name, figure in plots.figures(evaluation).items():
         write_figure(figure, out / "plots" / f"{name}.png")
+
+
+def tabulate(evaluation: Evaluation) -> Table:
+    """Tabulate the means of an evaluation."""
+    return means_table(evaluation.summary, evaluation.columns, evaluation.distances)
 
 
 def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
@@ -73,7 +81,7 @@ def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
         width: characters of the terminal.
     """
     summary, metrics = evaluation.summary, evaluation.columns
-    shown: list[Table | Text] = [to_terminal(means_table(summary, metrics), width)]
+    shown: list[RenderableType] = [to_terminal(tabulate(evaluation), width)]
     for row in summary.rows:
         if row.diversity:
             mean, interval = format_number(row.diversity.mean, 3), format_interval(row.diversity, 3)
@@ -87,7 +95,7 @@ def terminal_report(evaluation: Evaluation, width: int = 120) -> Group:
 def markdown(evaluation: Evaluation) -> str:
     """Write protocol, means and differences as GitHub's Markdown."""
     summary, metrics, protocol = evaluation.summary, evaluation.columns, evaluation.protocol
-    means = means_table(summary, metrics)
+    means = tabulate(evaluation)
     blocks = [
         "# Evaluation",
         "\n".join(f"- {escape_markdown(f'{key}: {value}')}" for key, value in protocol.items()),
@@ -102,7 +110,7 @@ def markdown(evaluation: Evaluation) -> str:
 
 def latex(evaluation: Evaluation) -> str:
     """Write means and intervals as a LaTeX tabular, with protocol and legend as comments."""
-    means = means_table(evaluation.summary, evaluation.columns)
+    means = tabulate(evaluation)
     protocol = (f"{key}: {value}" for key, value in evaluation.protocol.items())
     comments = [f"% {' '.join(line.split())}" for line in (*protocol, *means.legend)]
     return "\n".join([*comments, to_latex(means)]) + "\n"
@@ -121,7 +129,7 @@ def scores_json(evaluation: Evaluation) -> str:
             }
             for metric in evaluation.columns
         ],
-        "models": [asdict(one) for one in evaluation.scores],
+        "models": [scores_of(evaluation, one) for one in evaluation.scores],
         "intervals": {"confidence": CONFIDENCE, "bootstrap_resamples": RESAMPLES},
         "summary": [
             asdict(row)
@@ -135,6 +143,12 @@ def scores_json(evaluation: Evaluation) -> str:
         "versions": {package: version(package) for package in PACKAGES},
     }
     return json.dumps(nulled(document), indent=1, allow_nan=False) + "\n"
+
+
+def scores_of(evaluation: Evaluation, scores: Scores) -> dict[str, Any]:
+    """Return a model's scores, with FID and KID if they were measured."""
+    distances = (evaluation.distances or {}).get(scores.name)
+    return asdict(scores) | (asdict(distances) if distances else {})
 
 
 def nulled(value: Any) -> Any:  # noqa: ANN401

@@ -16,7 +16,8 @@ from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.report import nulled
 from pix2pix_ilm.evaluation.scores import as_rgb
-from pix2pix_ilm.evaluation.tables import escape_markdown, format_number
+from pix2pix_ilm.evaluation.table_formats import escape_markdown
+from pix2pix_ilm.evaluation.tables import format_number
 from pix2pix_ilm.files import write_atomically, write_json
 from pix2pix_ilm.metrics.appearance import contrast, erode, periodic_artifacts, saturation
 from pix2pix_ilm.metrics.distribution import frechet_distance, kernel_distance, pooled_features

@@ -1,6 +1,12 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from two_processes import call_in_two_processes
 
 from pix2pix_ilm.cli import evaluate
@@ -74,3 +80,86 @@ def test_two_processes_evaluate_like_one(run, trained, drawn_pairs, tmp_path, ca
         assert here["images"] == there["images"]
         for metric, values in here["values"].items():
             assert there["values"][metric] == pytest.approx(values, rel=1e-3)
+
+
+@pytest.fixture
+def inception_weights(tmp_path, monkeypatch) -> Path:
+    """Draw weights for torch-fidelity's Inception, whose own have to be downloaded."""
+    from torch_fidelity import feature_extractor_inceptionv3 as inception
+
+    torch.manual_seed(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
+        network = inception.FeatureExtractorInceptionV3("drawn", ["2048"])
+    torch.save(network.state_dict(), tmp_path / "inception.pth")
+    return tmp_path / "inception.pth"
+
+
+@pytest.fixture
+def two_folders(tmp_path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    folders = tmp_path / "outputs", tmp_path / "targets"
+    for most, folder in zip((256, 200), folders, strict=True):
+        folder.mkdir()
+        for i in range(5):
+            pixels = rng.integers(0, most, (32, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    return folders
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning:torch_fidelity")
+def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(
+    run, two_folders, inception_weights, tmp_path, capsys
+):
+    outputs, targets = two_folders
+    out = tmp_path / "scores"
+    flags = ("--fid", "--fid-weights", inception_weights, "--out", out, "--device", "cpu")
+    assert run("evaluate", "--outputs", outputs, "--targets", targets, *flags) == 0
+    command = [
+        sys.executable, "-m", "torch_fidelity.fidelity", "--cpu", "--silent", "--no-cache",
+        "--fid", "--kid", "--kid-subset-size", "2", "--json",
+        "--feature-extractor-weights-path", inception_weights,
+        "--input1", outputs, "--input2", targets,
+    ]  # fmt: skip
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    expected = json.loads(done.stdout)
+    report = json.loads((out / "scores.json").read_text())
+    [model] = report["models"]
+    for ours, theirs in {
+        "fid": "frechet_inception_distance",
+        "kid": "kernel_inception_distance_mean",
+        "kid_deviation": "kernel_inception_distance_std",
+    }.items():
+        assert model[ours] == pytest.approx(expected[theirs], rel=1e-5)
+    assert report["protocol"]["FID, KID"] == (
+        "5 photos of 40x32, torch-fidelity's Inception, KID over 100 subsets of 2"
+    )
+    assert "FID" in capsys.readouterr().out
+    table = (out / "table.md").read_text("utf-8")
+    assert f"| {model['fid']:.1f} | {1000 * model['kid']:.1f}<br>±" in table
+    assert f"{model['fid']:.1f}" in (out / "gallery.html").read_text("utf-8")
+
+
+def test_what_fid_lacks_is_said_in_one_line(run, two_folders, tmp_path, capsys, monkeypatch):
+    outputs, targets = two_folders
+
+    def refusal(*flags: object) -> str:
+        assert run("evaluate", "--outputs", outputs, "--targets", targets, *flags) == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    bad = tmp_path / "bad.pth"
+    bad.write_bytes(b"nonsense")
+    weights = ("--fid", "--fid-weights", bad)
+    assert refusal(*weights).startswith(f"error: {bad}: cannot be read")
+
+    def unreachable(*_, **__):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(
+        "torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", unreachable
+    )
+    assert refusal("--fid").startswith("error: --fid: Inception's weights cannot be had (Name or")
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    assert refusal("--fid").startswith("error: --fid: needs torch-fidelity; install")

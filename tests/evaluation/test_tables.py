@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pix2pix_ilm.evaluation.report import latex, markdown, terminal_report
 from pix2pix_ilm.evaluation.statistics import Difference, Interval
+from pix2pix_ilm.evaluation.table_formats import escape_latex, to_csv, to_terminal
 from pix2pix_ilm.evaluation.tables import (
     DASH,
     INTERVAL_LEGEND,
@@ -19,12 +20,9 @@ from pix2pix_ilm.evaluation.tables import (
     SEEDS_LEGEND,
     Table,
     differences_table,
-    escape_latex,
     format_interval,
     format_number,
     means_table,
-    to_csv,
-    to_terminal,
 )
 
 NASTY = r"a&b_50%|*c*\d#{e}$f^~<g>"
