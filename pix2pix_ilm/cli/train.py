@@ -1,5 +1,6 @@
 """``pix2pix-ilm train``: from image pairs to a trained model."""
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,16 +37,32 @@ def run(prog: str, arguments: list[str]) -> None:
         )
         return
 
-    from pix2pix_ilm.training.config import PRESETS
+    from pix2pix_ilm.training.config import PRESETS, TrainConfig
+    from pix2pix_ilm.training.run_folder import read_settings
 
+    file, others = take_config(rename_flags(arguments))
+    if file is not None:
+        config = tyro.cli(TrainConfig, prog=prog, args=others, default=read_settings(file))
+        report_training(lambda loop: loop.train(config))
+        return
     config = tyro.extras.overridable_config_cli(
         PRESETS,
         prog=prog,
-        args=rename_flags(arguments),
+        args=others,
         description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists every "
-        "hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run.",
+        "hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run; "
+        "'pix2pix-ilm train --config FILE' starts one with the settings of a run's run.json, or of "
+        "a JSON file of your own, in place of a preset's.",
     )
     report_training(lambda loop: loop.train(config))
+
+
+def take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """Return the file of --config, if it is given, and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    given, others = parser.parse_known_args(arguments)
+    return given.config, others
 
 
 def report_training(work: Callable[["ModuleType"], Path]) -> None:

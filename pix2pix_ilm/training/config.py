@@ -22,13 +22,16 @@ IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
 MOST_EPOCHS = 10**6
 Precision = Literal["fp32", "tf32", "bf16"]
 StepMode = Literal["auto", "eager", "compile", "graph"]
-Tracker = Literal["tensorboard", "wandb", "mlflow", "none"]
+Tracker = Literal[
+    "tensorboard", "wandb", "trackio", "mlflow", "aim", "clearml", "comet_ml", "dvclive", "swanlab",
+    "none",
+]  # fmt: skip
 ValidationMetric = Literal["rmse_rgb", "ssim", "lpips"]
 LabelClasses = Annotated[
     Palette | None,
     PrimitiveConstructorSpec(
         nargs=1,
-        metavar="facades|FILE|none",
+        metavar="facades|cityscapes|FILE|none",
         instance_from_str=lambda given: find_palette(given[0]),
         is_instance=lambda value: value is None or isinstance(value, Palette),
         str_from_instance=lambda palette: ["none" if palette is None else palette.title],
@@ -47,7 +50,8 @@ class TrainConfig:
     """Folder for the run's folder."""
 
     data: str = "facades"
-    """Folder of image pairs; 'facades' is data/facades, 'synthetic' is drawn on the spot."""
+    """Folder of image pairs; 'facades', 'maps' and 'cityscapes' lie in data/, 'synthetic' is drawn
+    on the spot."""
     direction: Direction = "BtoA"
     """Direction to translate in: AtoB (left half or folder A into the other), or BtoA."""
     train_split: str = "train"
@@ -66,8 +70,8 @@ class TrainConfig:
     flip: bool = True
     """Mirror every other pair."""
     label_classes: LabelClasses = None
-    """Classes of the label maps, which both networks get one-hot: those of CMP Facades, or of a
-    JSON file as 'pix2pix-ilm data palette' writes it; none: they get the label maps' colors."""
+    """Classes of the label maps, which both networks get one-hot: those of CMP Facades, Cityscapes,
+    or a JSON file as 'pix2pix-ilm data palette' writes it; none: they get the colors."""
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -113,7 +117,8 @@ class TrainConfig:
     them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
 
     tracker: Tracker = "tensorboard"
-    """Tracker of the losses, beside metrics.jsonl; wandb and mlflow are packages of their own."""
+    """Tracker of settings, losses, metrics and samples, beside the run's own files; all but
+    tensorboard are packages of their own."""
     log_every: int = 50
     """Steps between logged losses."""
     sample_every: int = 5
@@ -128,6 +133,8 @@ class TrainConfig:
     """With --validate-every: keep the generator that was best by this metric, in best/."""
     keep_every: int | None = None
     """Epochs between generators that are kept beside the last one, in epochs/; unset: none."""
+    keep_last: int | None = None
+    """With --keep-every: keep only so many of them, the last ones; unset: all."""
     num_samples: int = 6
     """Validation pairs in a sample grid."""
 
@@ -142,9 +149,8 @@ class TrainConfig:
         for name in ("batch_size", "log_every", "sample_every", "save_every", "num_samples"):
             self._check_range(name, 1)
         self._check_range("epochs", 1, MOST_EPOCHS)
-        self._check_range("keep_every", 1)
-        self._check_range("validate_every", 1)
-        self._check_range("diagnose_every", 1)
+        for name in ("keep_every", "keep_last", "validate_every", "diagnose_every"):
+            self._check_range(name, 1)
         self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight", "feature_matching", "perceptual", "seed"):
             self._check_range(name, 0)
@@ -174,6 +180,8 @@ class TrainConfig:
             raise SettingError("load_size", expected, self.load_size)
         if self.keep_best is not None and self.validate_every is None:
             raise SettingError("validate_every", "epochs, as keep_best is set", None)
+        if self.keep_last is not None and self.keep_every is None:
+            raise SettingError("keep_every", "epochs, as keep_last is set", None)
 
     def _check_range(self, name: str, low: float, high: float = math.inf) -> None:
         value = getattr(self, name)

@@ -19,9 +19,10 @@ from torch import Tensor
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import describe_first, read_bytes, write_atomically
 from pix2pix_ilm.terminal import make_console
-from pix2pix_ilm.training.config import Tracker
+from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.run_folder import METRICS
 from pix2pix_ilm.training.step import Networks
+from pix2pix_ilm.training.trackers import open_trackers
 
 
 def mean_losses(
@@ -63,7 +64,7 @@ class Reporter:
     Args:
         folder: the run's.
         accelerator: whose trackers get the losses, and whose main process alone reports.
-        tracker: what draws the losses.
+        config: the run's, whose tracker draws the losses.
         start: steps that were done before.
         total: steps when training ends.
         steps_per_epoch: to name the epoch.
@@ -74,7 +75,7 @@ class Reporter:
         self,
         folder: Path,
         accelerator: Accelerator,
-        tracker: Tracker,
+        config: TrainConfig,
         *,
         start: int,
         total: int,
@@ -99,11 +100,7 @@ class Reporter:
         self.task = self.bar.add_task("", total=total, completed=start, status="")
         if accelerator.is_main_process:
             drop_later_lines(folder / METRICS, start)
-        accelerator.project_configuration.logging_dir = str(folder)
-        accelerator.init_trackers(
-            "tensorboard" if tracker == "tensorboard" else "pix2pix-ilm",
-            init_kwargs={"tensorboard": {"purge_step": start + 1}},
-        )
+        open_trackers(accelerator, folder, config, start)
 
     def __enter__(self) -> "Reporter":
         self.bar.start()

@@ -31,6 +31,7 @@ from pix2pix_ilm.training.setup import (
     make_step,
 )
 from pix2pix_ilm.training.step import Networks
+from pix2pix_ilm.training.trackers import log_samples
 from pix2pix_ilm.training.validation import Validation, write_samples
 
 
@@ -200,7 +201,7 @@ class TrainingRun:
         return Reporter(
             self.folder,
             self.accelerator,
-            self.config.tracker,
+            self.config,
             start=self.start,
             total=self.total,
             steps_per_epoch=self.steps_per_epoch,
@@ -251,7 +252,8 @@ class TrainingRun:
             return
         if self.is_due(done, self.config.sample_every):
             generator = self.saved_networks.best_generator
-            write_samples(self.folder, generator, self.samples, done)
+            grid = write_samples(self.folder, generator, self.samples, done)
+            log_samples(self.accelerator, grid, done)
         if self.config.validate_every and self.is_due(done, self.config.save_every):
             write_curves(self.folder)
         if self.is_due(done, self.config.diagnose_every):
@@ -266,6 +268,7 @@ class TrainingRun:
             files.make_folder(folder)
             generator = self.saved_networks.best_generator
             run_folder.export_generator(folder, generator, done, self.config)
+            run_folder.drop_older(folder.parent, self.config.keep_last)
 
     def validate(self, done: int) -> dict[str, float]:
         """Measure the generator in use, in the main process; keep it if it is the best."""

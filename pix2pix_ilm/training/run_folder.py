@@ -12,7 +12,9 @@ tensorboard/          the losses and samples as curves and images
 .lock                 held by the process that trains; no more than a leftover without one
 """
 
+import json
 import platform
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +33,7 @@ from pix2pix_ilm.files import (
     TEMPORARY,
     is_folder,
     make_folder,
+    read_bytes,
     read_json,
     take_lock,
     write_atomically,
@@ -160,6 +163,13 @@ def is_empty(folder: Path) -> bool:
     return all(path.name == LOCK for path in folder.iterdir())
 
 
+def drop_older(epochs: Path, keep_last: int | None) -> None:
+    """Remove kept generators but the last few, or none for None."""
+    if keep_last is not None:
+        for folder in sorted(epochs.glob("[0-9]*"))[:-keep_last]:
+            shutil.rmtree(folder)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process was writing; nobody else may be writing into the run."""
     for path in folder.rglob(f".*{TEMPORARY}"):
@@ -169,6 +179,26 @@ def remove_leftovers(folder: Path) -> None:
 def current_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in VERSIONED}
+
+
+def read_settings(path: Path) -> TrainConfig:
+    """Read the settings of a new run from a file.
+
+    Args:
+        path: a run's folder or ``run.json``, of which all but the name is taken; or JSON of some
+            settings, such as {"lr": 1e-4, "generator": {"norm": "in"}}.
+
+    Raises:
+        UserError: no such file, or settings that are none; names the file and the setting.
+    """
+    path = path / RUN if is_folder(path) else path
+    try:
+        content = json.loads(read_bytes(path))
+    except ValueError:
+        content = None  # which read_json refuses
+    if isinstance(content, dict) and "config" in content:
+        return replace(read_json(path, RunRecord).config, name=None)
+    return read_json(path, TrainConfig)
 
 
 def open_run(folder: Path) -> RunRecord:

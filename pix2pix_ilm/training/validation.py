@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 from torchvision.utils import make_grid
 
@@ -66,8 +68,10 @@ class Validation:
         return better
 
 
-def write_samples(folder: Path, generator: nn.Module, pairs: PairedImages, step: int) -> None:
-    """Write a grid of label maps above the generator's photos above the true ones.
+def write_samples(
+    folder: Path, generator: nn.Module, pairs: PairedImages, step: int
+) -> UInt8[np.ndarray, "h w c"]:
+    """Write a grid of label maps above the generator's photos above the true ones; return it.
 
     Args:
         folder: the run's; the grid becomes ``samples/step-0000000.png`` in it.
@@ -86,4 +90,6 @@ def write_samples(folder: Path, generator: nn.Module, pairs: PairedImages, step:
     grid = make_grid(torch.cat(rows), nrow=len(pairs), padding=4, pad_value=255)
     make_folder(folder / "samples")
     path = folder / "samples" / f"step-{step:07d}.png"
-    write_image(path, grid.permute(1, 2, 0).cpu().numpy())
+    pixels = grid.permute(1, 2, 0).cpu().numpy()
+    write_image(path, pixels)
+    return pixels

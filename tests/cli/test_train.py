@@ -55,6 +55,41 @@ def test_flags_reach_the_networks(run, tiny, drawn_pairs, tmp_path):
     assert record["config"]["generator"]["norm_options"]["num_groups"] == 2
 
 
+def test_settings_come_from_a_file_and_flags_go_before(run, trained, drawn_pairs, tmp_path):
+    (tmp_path / "mine.json").write_text(
+        json.dumps({"data": str(drawn_pairs), "image_size": 32, "generator": {"ngf": 4}})
+    )
+    common = ("--epochs", 1, "--checkpoints", tmp_path / "new", "--device", "cpu")
+    for number, file in enumerate((trained, trained / "run.json", tmp_path / "mine.json")):
+        name = f"run{number}"
+        flags = ("--lr", "3e-4", "--discriminator.ndf", 4, "--name", name)
+        assert run("train", "--config", file, *flags, *common) == 0
+        config = json.loads((tmp_path / "new" / name / "run.json").read_text())["config"]
+        assert (config["lr"], config["image_size"], config["generator"]["ngf"]) == (3e-4, 32, 4)
+    assert run("train", f"--config={trained}", *common) == 0
+    assert (tmp_path / "new" / f"{drawn_pairs.name}-in-in").exists()  # not the file's name
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"lr": "fast"}', "lr: "),
+        ('{"speed": 3}', "speed: "),
+        ('{"generator": {"norm": "x"}}', "generator.norm: "),
+        ("{", "content: Invalid JSON"),
+        ("[]", "content: "),
+        ('{"config": {}}', "data_digest: "),
+    ],
+)
+def test_a_file_of_other_settings_is_refused_by_its_name(run, tmp_path, capsys, content, message):
+    file = tmp_path / "run.json"
+    file.write_text(content)
+    assert run("train", "--config", file, "--checkpoints", tmp_path / "new") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {file}: {message}")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_run_is_resumed_by_its_folder(run, trained, capsys):
     assert run("train", "--resume", trained) == 0
     assert f"Done: {trained}" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from training.steps import logged_losses, state_of
 from pix2pix_ilm import checkpoints
 from pix2pix_ilm.data.images import to_model_range, to_uint8
 from pix2pix_ilm.data.palette import FACADES_PALETTE
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -92,6 +92,13 @@ def test_generators_of_earlier_epochs_can_be_kept(config):
     last, _ = checkpoints.load_generator(folder)
     assert model_config.step == 16
     assert not torch.equal(early.head.weight, last.head.weight)
+
+
+def test_of_the_kept_generators_the_last_ones_stay(config):
+    folder = loop.train(replace(config, keep_every=1, keep_last=2))
+    assert sorted(path.name for path in (folder / "epochs").iterdir()) == ["0002", "0003"]
+    with pytest.raises(SettingError, match="keep_every: expected epochs, as keep_last is set"):
+        replace(config, keep_last=2)
 
 
 def test_the_losses_fall(config):
