@@ -38,10 +38,11 @@ def run(prog: str, arguments: list[str]) -> None:
         return
 
     from pix2pix_ilm.training.config import PRESETS, TrainConfig
-    from pix2pix_ilm.training.run_folder import read_settings
 
     file, others = take_config(rename_flags(arguments))
     if file is not None:
+        from pix2pix_ilm.training.run_folder import read_settings
+
         config = tyro.cli(TrainConfig, prog=prog, args=others, default=read_settings(file))
         report_training(lambda loop: loop.train(config))
         return

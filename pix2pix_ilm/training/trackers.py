@@ -1,4 +1,4 @@
-"""What trackers of experiments get of a run: its name, hyper-parameters, losses and samples."""
+"""A run in the trackers of experiments: its name, hyper-parameters and samples."""
 
 from collections.abc import Callable
 from dataclasses import asdict
