@@ -34,7 +34,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDataSet:
-    """What an archive must hold."""
+    """Contents of a data set, as its archive must hold them."""
 
     title: str
     splits: Mapping[str, int]
