@@ -41,7 +41,7 @@ CARD = Path(__file__).parent / "assets" / "model_card.md"
 class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
     """A trained generator with ``from_pretrained``, ``save_pretrained`` and ``push_to_hub``.
 
-    Example:
+    Examples:
         >>> generator = PretrainedGenerator.from_pretrained("checkpoints/NAME")  # or "OWNER/NAME"
         >>> generator.push_to_hub("OWNER/NAME")
 

@@ -12,7 +12,7 @@ from pix2pix_ilm.terminal import say
 
 @dataclass(frozen=True, kw_only=True)
 class ImportWeights:
-    """Make a checkpoint of a generator that pytorch-CycleGAN-and-pix2pix trained."""
+    """Make a checkpoint of a generator that pytorch-CycleGAN-and-pix2pix or mmagic trained."""
 
     source: Positional[Path]
     """The generator's weights, such as latest_net_G.pth: a U-Net (unet_256, unet_128)."""
@@ -23,10 +23,12 @@ class ImportWeights:
     batch_statistics: bool = False
     """Normalize with each image's statistics instead of BatchNorm's running ones, as that project
     does unless it is run with --eval."""
+    bgr: bool = False
+    """It was trained on images with blue first, as OpenCV reads them; the file does not say."""
 
 
 def run(prog: str, arguments: list[str]) -> None:
-    """Import a generator that pytorch-CycleGAN-and-pix2pix trained."""
+    """Import a generator that pytorch-CycleGAN-and-pix2pix or mmagic trained."""
     options = tyro.cli(ImportWeights, prog=prog, args=arguments)
     from pix2pix_ilm.serving.pix2pix_port import import_generator
 

@@ -2,9 +2,11 @@
 
 Source: junyanz/pytorch-CycleGAN-and-pix2pix, ``models/networks.py``. Its U-Net is made of skip
 blocks nested into one another, so that a tensor's name tells its level and its place in the block:
-``model.model.1.model.3.model.5.weight`` is the transposed convolution of the third level.
+``model.model.1.model.3.model.5.weight`` is the transposed convolution of the third level. mmagic's
+(open-mmlab/mmagic, ``models/editors/pix2pix``) is the same network under other names.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
@@ -25,11 +27,17 @@ from pix2pix_ilm.models.norms import NormName, NormOptions
 WRAPPERS = ("module", "_orig_mod")  # DataParallel, torch.compile
 OUTERMOST, SECOND = "model.model", "model.model.1.model"
 FIRST_CONV, LAST_CONV = f"{OUTERMOST}.0", f"{OUTERMOST}.3"
+MMAGIC = re.compile(r"((?:generators?\.(?:\w+\.)?)?)model\.model\.0\.conv\.")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def import_generator(
-    source: Path, out: Path, *, direction: Direction = "BtoA", batch_statistics: bool = False
+    source: Path,
+    out: Path,
+    *,
+    direction: Direction = "BtoA",
+    batch_statistics: bool = False,
+    bgr: bool = False,
 ) -> ModelConfig:
     """Make a checkpoint of a generator's weights; it computes what the port computes with them.
 
@@ -38,7 +46,7 @@ def import_generator(
 
     Args:
         source: ``*_net_G.pth``, or the same tensors as ``.safetensors``; a U-Net with batch,
-            instance or no normalization.
+            instance or no normalization. Or a checkpoint of mmagic's pix2pix.
         out: a new or empty folder for the checkpoint; complete, or not there at all.
         direction: which half of a side-by-side image the generator was trained to translate;
             the file does not say.
@@ -46,6 +54,8 @@ def import_generator(
             ones, as the port does unless it is run with ``--eval``: BatchNorm over a batch of one
             image is instance normalization with the same weights. Unlike there, images in one
             batch do not influence one another.
+        bgr: turn the channels of label maps and photos around, for a generator that was trained on
+            images with blue first; the file does not say.
 
     Returns:
         What the checkpoint's ``config.json`` says.
@@ -55,9 +65,11 @@ def import_generator(
             does not fit), cannot be read without running code in it, or ``out`` is not empty.
     """
     try:
-        tensors = unwrapped(read_tensors(source))
+        tensors = from_mmagic(unwrapped(read_tensors(source)))
         config = infer_config(tensors)
         check_tensors(tensors, config)
+        if bgr:
+            tensors = with_turned_channels(tensors, config)
         if batch_statistics:
             config = with_image_statistics(config)
         weights = weights_for(config, tensors)
@@ -91,6 +103,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def named_tensors(content: object) -> dict[str, Tensor]:
     """Return what a file held, if that is tensors by name; UserError otherwise."""
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]  # beside what mmagic says of the training
     if not isinstance(content, dict):
         raise UserError(f"expected tensors by name, found {type(content).__name__}")
     if not content:
@@ -108,6 +122,43 @@ def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     wrappers = takewhile(lambda part: part in WRAPPERS, next(iter(tensors)).split("."))
     prefix = "".join(f"{wrapper}." for wrapper in wrappers)
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def from_mmagic(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the generator of mmagic's pix2pix under the port's names; other files as they are."""
+    match = next(filter(None, map(MMAGIC.match, tensors)), None)
+    if match is None:
+        return tensors
+    prefix = match[1]
+    own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    depth = max(name.count("model.") for name in own) - 1
+    names: dict[str, str] = {}
+    theirs = "model.model"
+    for level in range(depth):
+        innermost = level == depth - 1
+        block = SECOND + ".3.model" * (level - 1) if level else OUTERMOST
+        down, up = (1, 5) if level else (0, 3)
+        up = 3 if innermost else up
+        for place, port in ((0, down), (1 if innermost else 2, up)):
+            names[f"{theirs}.{place}.conv"] = f"{block}.{port}"
+            for norm in ("bn", "in"):
+                names[f"{theirs}.{place}.{norm}"] = f"{block}.{port + 1}"
+        theirs += ".1.model"
+    split = {name: name.rpartition(".") for name in own}
+    return {
+        f"{names.get(layer, layer)}.{kind}": own[name] for name, (layer, _, kind) in split.items()
+    }
+
+
+def with_turned_channels(tensors: dict[str, Tensor], config: GeneratorConfig) -> dict[str, Tensor]:
+    """Return the weights of the same generator for images with red in the place of blue."""
+    turned = dict(tensors)
+    if config.in_channels == 3:
+        turned[f"{FIRST_CONV}.weight"] = tensors[f"{FIRST_CONV}.weight"].flip(1)
+    if config.out_channels == 3:
+        turned[f"{LAST_CONV}.weight"] = tensors[f"{LAST_CONV}.weight"].flip(1)
+        turned[f"{LAST_CONV}.bias"] = tensors[f"{LAST_CONV}.bias"].flip(0)
+    return turned
 
 
 def infer_config(tensors: dict[str, Tensor]) -> GeneratorConfig:

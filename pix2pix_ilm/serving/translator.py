@@ -27,7 +27,7 @@ LabelMap = np.ndarray | Image.Image | str | Path
 class Translator:
     """A trained generator for images of any size.
 
-    Example:
+    Examples:
         >>> translator = Translator.from_pretrained("facades-in")
         >>> translator("label_map.png").save("photo.png")
 

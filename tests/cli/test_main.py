@@ -46,7 +46,7 @@ def test_help_is_quiet_when_its_reader_leaves(command):
          "--generator.norm-options.num-groups: expected a divisor"),
         (["train", "facades", "--generator.ngf", "1000000"], "--generator.ngf: expected 1 to 512"),
         (["train", "facades", "--label-classes", "x"],
-         "--label-classes: expected facades, none, or a JSON file of classes, found 'x'"),
+         "--label-classes: expected facades, cityscapes, none, or a JSON file of classes"),
         (["train", "facades", "--label-classes", "facades", "--generator.in-channels", "1"],
          "--generator.in-channels: expected 3 (the default) or the 12 of the label classes"),
         (["data", "palette", "nowhere"], "nowhere: no such folder"),

@@ -212,6 +212,87 @@ def test_an_import_is_a_checkpoint_like_any_other(tmp_path):
     assert (generator["norm"], generator["norm_options"]["affine"]) == ("in", False)
 
 
+class ConvModule(nn.Module):
+    """mmcv's activation, convolution and norm, in this order."""
+
+    def __init__(self, act: nn.Module | None, conv: nn.Module, bn: nn.Module | None):
+        super().__init__()
+        self.conv = conv
+        if bn is not None:
+            self.bn = bn
+        self.activate = act or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return getattr(self, "bn", nn.Identity())(self.conv(self.activate(x)))
+
+
+class MmagicBlock(nn.Module):
+    """A level of mmagic's U-Net with BatchNorm; the outermost one has no skip."""
+
+    def __init__(self, outer: int, inner: int, below: nn.Module | None, channels: int = 0):
+        super().__init__()
+        outermost, joined = channels > 0, inner if below is None else 2 * inner
+        down = nn.Conv2d(channels or outer, inner, 4, 2, 1, bias=False)
+        up = nn.ConvTranspose2d(joined, outer, 4, 2, 1, bias=outermost)
+        self.skips = not outermost
+        inside = below is not None and not outermost
+        layers = [
+            ConvModule(
+                None if outermost else nn.LeakyReLU(0.2, inplace=True),
+                down,
+                nn.BatchNorm2d(inner) if inside else None,
+            ),
+            *([] if below is None else [below]),
+            ConvModule(nn.ReLU(), up, None if outermost else nn.BatchNorm2d(outer)),
+        ]
+        self.model = nn.Sequential(*layers, *([nn.Tanh()] if outermost else []))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.model(x)], 1) if self.skips else self.model(x)
+
+
+class MmagicUNet(nn.Module):
+    def __init__(self, ngf: int = 8):
+        super().__init__()
+        block = MmagicBlock(8 * ngf, 8 * ngf, None)
+        for width in (8, 4, 2, 1):
+            block = MmagicBlock(width * ngf, min(2 * width, 8) * ngf, block)
+        self.model = MmagicBlock(3, ngf, block, channels=3)
+        self.apply(randomize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
+@pytest.mark.parametrize("prefix", ["", "generator.", "generators.photo."])
+def test_an_imported_generator_of_mmagic_makes_its_photos(prefix, tmp_path):
+    theirs = MmagicUNet()
+    weights = {prefix + name: tensor for name, tensor in theirs.state_dict().items()}
+    if prefix:
+        weights |= {"discriminators.photo.conv.weight": torch.zeros(1)}
+    content = {"meta": {"epoch": 3}, "state_dict": weights} if prefix else weights
+    import_generator(saved(content, tmp_path), tmp_path / "model")
+    generator, model_config = load_generator(tmp_path / "model")
+    assert (model_config.image_size, model_config.generator.norm) == (64, "bn")
+    assert_same_photos(generator.double(), theirs.double().eval(), draw_label(2, 3, 64, 64))
+
+
+def test_channels_in_the_other_order_are_turned(tmp_path):
+    theirs = MmagicUNet()
+    import_generator(saved(theirs.state_dict(), tmp_path), tmp_path / "model", bgr=True)
+    generator, _ = load_generator(tmp_path / "model")
+    label_map = draw_label(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = theirs.double().eval()(label_map.flip(1)).flip(1)
+        torch.testing.assert_close(generator.double()(label_map), expected)
+
+
+def test_a_tensor_of_mmagic_that_does_not_fit_is_named(tmp_path):
+    weights = MmagicUNet().state_dict()
+    weights["model.model.7.conv.weight"] = torch.zeros(1)
+    assert_refused(saved(weights, tmp_path), "model.model.7.conv.weight: not in a U-Net")
+
+
 INNERMOST = "model.model.1.model.3.model.3.model.3.model"
 
 
