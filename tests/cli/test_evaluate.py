@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch_fidelity import feature_extractor_inceptionv3, fidelity
 from two_processes import call_in_two_processes
 
 from pix2pix_ilm.cli import evaluate
@@ -85,8 +85,7 @@ def test_two_processes_evaluate_like_one(run, trained, drawn_pairs, tmp_path, ca
 @pytest.fixture
 def inception_weights(tmp_path, monkeypatch) -> Path:
     """Draw weights for torch-fidelity's Inception, whose own have to be downloaded."""
-    from torch_fidelity import feature_extractor_inceptionv3 as inception
-
+    inception = feature_extractor_inceptionv3
     torch.manual_seed(0)
     with monkeypatch.context() as patch:
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
@@ -111,20 +110,22 @@ def two_folders(tmp_path) -> tuple[Path, Path]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:torch_fidelity")
 def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(
-    run, two_folders, inception_weights, tmp_path, capsys
+    run, two_folders, inception_weights, tmp_path, capsys, monkeypatch
 ):
     outputs, targets = two_folders
     out = tmp_path / "scores"
     flags = ("--fid", "--fid-weights", inception_weights, "--out", out, "--device", "cpu")
     assert run("evaluate", "--outputs", outputs, "--targets", targets, *flags) == 0
+    assert "FID" in capsys.readouterr().out
     command = [
-        sys.executable, "-m", "torch_fidelity.fidelity", "--cpu", "--silent", "--no-cache",
+        "fidelity", "--cpu", "--silent", "--no-cache", "--save-cpu-ram",
         "--fid", "--kid", "--kid-subset-size", "2", "--json",
         "--feature-extractor-weights-path", inception_weights,
         "--input1", outputs, "--input2", targets,
     ]  # fmt: skip
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-    expected = json.loads(done.stdout)
+    monkeypatch.setattr(sys, "argv", list(map(str, command)))
+    fidelity.main()
+    expected = json.loads(capsys.readouterr().out)
     report = json.loads((out / "scores.json").read_text())
     [model] = report["models"]
     for ours, theirs in {
@@ -136,7 +137,6 @@ def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(
     assert report["protocol"]["FID, KID"] == (
         "5 photos of 40x32, torch-fidelity's Inception, KID over 100 subsets of 2"
     )
-    assert "FID" in capsys.readouterr().out
     table = (out / "table.md").read_text("utf-8")
     assert f"| {model['fid']:.1f} | {1000 * model['kid']:.1f}<br>±" in table
     assert f"{model['fid']:.1f}" in (out / "gallery.html").read_text("utf-8")

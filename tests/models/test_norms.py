@@ -367,18 +367,12 @@ def gradients(forward, norm: ILMNorm2d, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("standardization", "backend"),
-    [
-        *((standardization, "aot_eager") for standardization in STANDARDIZATIONS),
-        pytest.param("group", "inductor", marks=pytest.mark.slow),
-    ],
-)
-def test_compiled_agrees_with_eager(standardization, backend):
+@pytest.mark.parametrize("standardization", STANDARDIZATIONS)
+def test_compiled_agrees_with_eager(standardization):
     torch.compiler.reset()
     norm = small_ilm(standardization).double()
     x = torch.randn(2, 16, 5, 6, dtype=torch.float64) + 1
-    compiled = torch.compile(norm, backend=backend, fullgraph=True)
+    compiled = torch.compile(norm, backend="aot_eager", fullgraph=True)
     for actual, expected in zip(
         gradients(compiled, norm, x), gradients(norm, norm, x), strict=True
     ):
