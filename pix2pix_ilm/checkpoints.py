@@ -3,6 +3,7 @@
 config.json           the generator's configuration, and what it was trained for
 model.safetensors     its weights
 metrics.json          its metrics, where they were recorded
+discriminator.safetensors   weights to train on with, where they were imported, too
 """
 
 import warnings
@@ -25,6 +26,7 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 
 MODEL_CONFIG, WEIGHTS, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"
+DISCRIMINATOR = "discriminator.safetensors"
 SHIPPED_MODELS = ("facades-ilm", "facades-in")
 """Names of the trained models that come with the package, the default one first."""
 PACKAGED = Path(__file__).parent / "shipped"  # where a wheel has them
@@ -76,6 +78,12 @@ def save_generator(folder: Path, weights: Mapping[str, Tensor], config: ModelCon
     serialized = to_safetensors({name: value.contiguous() for name, value in weights.items()})
     write_atomically(folder / WEIGHTS, lambda file: file.write(serialized))
     write_json(folder / MODEL_CONFIG, config)
+
+
+def save_discriminator(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write a discriminator's weights into a checkpoint's folder."""
+    serialized = to_safetensors(dict(weights))
+    write_atomically(folder / DISCRIMINATOR, lambda file: file.write(serialized))
 
 
 def read_model_config(checkpoint: str | Path) -> ModelConfig:

@@ -23,6 +23,9 @@ class ImportWeights:
     batch_statistics: bool = False
     """Normalize with each image's statistics instead of BatchNorm's running ones, as that project
     does unless it is run with --eval."""
+    discriminator: Path | None = None
+    """Weights of the discriminator, such as latest_net_D.pth, for 'train --init-from'; the
+    training's --discriminator.norm, .ndf and .n-layers must be its."""
     bgr: bool = False
     """It was trained on images with blue first, as OpenCV reads them; the file does not say."""
 
@@ -30,9 +33,18 @@ class ImportWeights:
 def run(prog: str, arguments: list[str]) -> None:
     """Import a generator that pytorch-CycleGAN-and-pix2pix or mmagic trained."""
     options = tyro.cli(ImportWeights, prog=prog, args=arguments)
+    from pix2pix_ilm.serving.discriminator_port import read_discriminator
     from pix2pix_ilm.serving.pix2pix_port import import_generator
 
-    model_config = import_generator(**vars(options))
+    judge = None if options.discriminator is None else read_discriminator(options.discriminator)
+    model_config = import_generator(
+        options.source,
+        options.out,
+        direction=options.direction,
+        batch_statistics=options.batch_statistics,
+        bgr=options.bgr,
+        discriminator=judge,
+    )
     generator = model_config.generator
     say(
         f"Done: {options.out} (U-Net of {generator.num_downs} levels, ngf {generator.ngf}, norm "

@@ -52,6 +52,7 @@ def lpips(images: Images, targets: Images, net: LpipsNet = "alex") -> PerImage:
 
 
 @cache
+@torch.inference_mode(False)  # also where the first to ask is: gradients shall pass it later
 def lpips_network(net: LpipsNet, device: torch.device) -> nn.Module:
     """Build the frozen LPIPS network, once per kind and device.
 

@@ -7,7 +7,7 @@ blocks nested into one another, so that a tensor's name tells its level and its 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -17,7 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pix2pix_ilm.checkpoints import ModelConfig, check_weights, read_saved, save_generator
+from pix2pix_ilm.checkpoints import (
+    ModelConfig,
+    check_weights,
+    read_saved,
+    save_discriminator,
+    save_generator,
+)
 from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import filling_folder
@@ -38,6 +44,7 @@ def import_generator(
     direction: Direction = "BtoA",
     batch_statistics: bool = False,
     bgr: bool = False,
+    discriminator: Mapping[str, Tensor] | None = None,
 ) -> ModelConfig:
     """Make a checkpoint of a generator's weights; it computes what the port computes with them.
 
@@ -56,6 +63,7 @@ def import_generator(
             batch do not influence one another.
         bgr: turn the channels of label maps and photos around, for a generator that was trained on
             images with blue first; the file does not say.
+        discriminator: weights to keep beside it, for a training that starts from the checkpoint.
 
     Returns:
         What the checkpoint's ``config.json`` says.
@@ -85,6 +93,8 @@ def import_generator(
 
     with filling_folder(out) as folder:
         save_generator(folder, weights, model_config)
+        if discriminator is not None:
+            save_discriminator(folder, discriminator)
     return model_config
 
 

@@ -60,8 +60,9 @@ class TrainConfig:
     """Split to draw samples from; unset: val, else test, else train."""
 
     init_from: str | None = None
-    """Checkpoint whose generator's weights to start from: a folder, or OWNER/NAME on the Hugging
-    Face hub; unset: random ones. For another image size than its own, give its depth, too."""
+    """Checkpoint whose weights to start from: a folder, a model of the package, or OWNER/NAME on
+    the Hugging Face hub; unset: random ones. They are its generator's and, where it has one of the
+    same kind, its discriminator's. For another image size than its own, give its depth, too."""
 
     image_size: int = 256
     """Height and width to train on: a power of two from 32 to 1024."""

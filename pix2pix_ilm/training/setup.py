@@ -2,15 +2,24 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float, Int64
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pix2pix_ilm.checkpoints import load_weights
+from pix2pix_ilm.checkpoints import (
+    DISCRIMINATOR,
+    check_weights,
+    load_weights,
+    read_saved,
+    resolve_checkpoint,
+)
 from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import describe_training
@@ -18,7 +27,7 @@ from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
-from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator, init_weights
 from pix2pix_ilm.seeds import CONVOLUTION, INIT, derive_seed
@@ -26,6 +35,7 @@ from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.ema import average_weights
+from pix2pix_ilm.training.run_folder import STATE
 from pix2pix_ilm.training.step import Networks, train_step
 
 
@@ -159,6 +169,7 @@ def build_networks(
             names = [p.title if p else "none" for p in (theirs.palette, config.label_classes)]
             expected = f"{names[0]}, as {config.init_from} has"
             raise SettingError("label_classes", expected, names[1])
+        load_discriminator(networks[1], resolve_checkpoint(config.init_from))
     for network in networks:
         network.to(accelerator.device)
     average = average_weights(networks[0], config.ema) if config.ema else None
@@ -170,6 +181,43 @@ def build_networks(
     with warnings.catch_warnings():  # newer versions of PyTorch rename the option
         warnings.filterwarnings("ignore", r"`broadcast_buffers` is deprecated", FutureWarning)
         return Networks(*accelerator.prepare(*networks, *optimizers), average=average)
+
+
+def load_discriminator(discriminator: nn.Module, folder: Path) -> bool:
+    """Load the discriminator that a checkpoint has beside its generator, if it is of this kind.
+
+    Args:
+        discriminator: on the CPU.
+        folder: a run's, or an imported checkpoint's.
+
+    Returns:
+        True if there was one, and its tensors had these names and shapes.
+
+    Raises:
+        UserError: the file is damaged; names it.
+    """
+    if (folder / DISCRIMINATOR).is_file():
+        path, read = folder / DISCRIMINATOR, load_file
+    elif (folder / STATE).is_file():
+        path, read = folder / STATE, read_saved_discriminator
+    else:
+        return False
+    own = discriminator.state_dict()
+    try:
+        weights = check_weights(read(path), own)
+    except (KeyError, TypeError, OSError, SafetensorError, UserError) as error:
+        raise UserError(f"{path}: no discriminator can be read from it ({error})") from None
+    shapes = ({name: tensor.shape for name, tensor in of.items()} for of in (weights, own))
+    fits = next(shapes) == next(shapes)
+    if fits:
+        discriminator.load_state_dict(weights)
+    return fits
+
+
+def read_saved_discriminator(state: Path) -> object:
+    """Return what a run's save has of its discriminator; UserError or KeyError if there is none."""
+    saved = read_saved(state)
+    return saved["discriminator"] if isinstance(saved, dict) else saved
 
 
 def draw_convolutions(network: nn.Module, seed: int, number: int) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch_fidelity import feature_extractor_inceptionv3, fidelity
 from two_processes import call_in_two_processes
 
 from pix2pix_ilm.cli import evaluate
@@ -85,7 +84,8 @@ def test_two_processes_evaluate_like_one(run, trained, drawn_pairs, tmp_path, ca
 @pytest.fixture
 def inception_weights(tmp_path, monkeypatch) -> Path:
     """Draw weights for torch-fidelity's Inception, whose own have to be downloaded."""
-    inception = feature_extractor_inceptionv3
+    from torch_fidelity import feature_extractor_inceptionv3 as inception
+
     torch.manual_seed(0)
     with monkeypatch.context() as patch:
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
@@ -112,6 +112,8 @@ def two_folders(tmp_path) -> tuple[Path, Path]:
 def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(
     run, two_folders, inception_weights, tmp_path, capsys, monkeypatch
 ):
+    from torch_fidelity import fidelity  # seconds, also where it is not run
+
     outputs, targets = two_folders
     out = tmp_path / "scores"
     flags = ("--fid", "--fid-weights", inception_weights, "--out", out, "--device", "cpu")

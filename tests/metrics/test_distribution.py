@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
-from sklearn.metrics.pairwise import polynomial_kernel
 
 from pix2pix_ilm import metrics
 from pix2pix_ilm.metrics.distribution import frechet_distance, kernel_distance, pooled_features
@@ -29,6 +28,8 @@ def test_the_frechet_distance_needs_no_more_images_than_features():
 
 
 def test_the_kernel_distance_is_the_unbiased_discrepancy(sets):
+    from sklearn.metrics.pairwise import polynomial_kernel  # seconds, also where it is not run
+
     kernels = [
         polynomial_kernel(x.numpy(), y.numpy(), degree=3, coef0=1)  # gamma: 1 / features
         for x, y in ((sets[0], sets[0]), (sets[1], sets[1]), sets)

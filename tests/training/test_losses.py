@@ -5,7 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pix2pix_ilm.training.losses import adversarial_loss, discriminator_loss, l1_loss
+from pix2pix_ilm import metrics
+from pix2pix_ilm.metrics.perceptual import lpips_network
+from pix2pix_ilm.training.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    l1_loss,
+    perceptual_loss,
+)
 
 KINDS = ["bce", "least-squares", "hinge"]
 logits = st.floats(-8, 8)
@@ -53,3 +60,12 @@ def test_l1_spans_0_to_2():
     black, white = torch.full((1, 3, 2, 2), -1.0), torch.full((1, 3, 2, 2), 1.0)
     assert l1_loss(black, black).item() == 0
     assert l1_loss(black, white).item() == 2
+
+
+def test_gradients_pass_the_perceptual_loss_though_a_metric_asked_first_for_its_network():
+    lpips_network.cache_clear()
+    images = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    metrics.lpips(images, images)  # without gradients
+    output = torch.rand(1, 3, 32, 32, requires_grad=True)
+    perceptual_loss(output, torch.zeros(1, 3, 32, 32)).backward()
+    assert output.grad.abs().sum() > 0

@@ -93,11 +93,39 @@ def test_a_run_starts_from_a_checkpoints_weights_also_after_a_crash(
         with pytest.raises(ZeroDivisionError):
             loop.train(config)
     folder = loop.resume(config.checkpoints / "run")
-    for part, same in (("generator", True), ("discriminator", False)):
+    for part in ("generator", "discriminator"):
         ours, theirs = (state_of(one)[part] for one in (folder, first))
-        assert all(torch.equal(ours[name], theirs[name]) for name in theirs) is same
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     (first / checkpoints.WEIGHTS).unlink()
     loop.resume(folder)  # which needs them no more
+
+
+def test_a_run_starts_with_a_discriminator_of_its_own_where_there_is_none_of_its_kind(
+    config, first, tmp_path
+):
+    alone = shutil.copytree(first, tmp_path / "alone")
+    (alone / run_folder.STATE).unlink()
+    still = replace(config, epochs=1, lr=0.0)
+    other = replace(config.discriminator, norm="in")
+    same, fresh, changed = (
+        state_of(loop.train(replace(still, name=name, init_from=str(start), discriminator=kind)))
+        for name, start, kind in (
+            ("same", first, config.discriminator),
+            ("fresh", alone, config.discriminator),
+            ("changed", first, other),
+        )
+    )
+    name = "layers.0.weight"
+    theirs, drawn = state_of(first)["discriminator"][name], fresh["discriminator"][name]
+    assert torch.equal(same["discriminator"][name], theirs)
+    assert not torch.equal(drawn, theirs)
+    assert torch.equal(changed["discriminator"][name], drawn)  # seeds are paired
+    (first_state := tmp_path / "damaged" / run_folder.STATE).parent.mkdir()
+    shutil.copytree(first, first_state.parent, dirs_exist_ok=True)
+    first_state.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="no discriminator can be read from it"):
+        loop.train(replace(config, name="none", init_from=str(first_state.parent)))
+    assert not (config.checkpoints / "none").exists()
 
 
 @pytest.mark.parametrize(

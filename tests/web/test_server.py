@@ -1,6 +1,8 @@
 import asyncio
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import httpx
 import pytest
 from web.event_loop import run_apart
 
+from pix2pix_ilm.checkpoints import SHIPPED_MODELS
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.web import server
 from pix2pix_ilm.web.server import (
@@ -24,7 +27,8 @@ from pix2pix_ilm.web.server import (
 )
 
 TIMEOUT = 600  # seconds for a program to start
-OPEN = re.compile(r"open at (http://127\.0\.0\.1:\d+/)")
+OPEN = re.compile(r"open at http://localhost:(\d+)/")
+ROOT = Path(__file__).parents[2]
 
 
 def try_to_serve(tmp_path, **settings):
@@ -141,16 +145,20 @@ def test_the_server_looks_after_old_files_while_it_runs(monkeypatch, tmp_path):
     assert looked[0] == (tmp_path, 0)
 
 
-def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
-    two_models, tmp_path
+def test_the_space_serves_the_packages_models_until_it_is_told_to_stop_and_leaves_nothing_behind(
+    tmp_path,
 ):
-    command = [sys.executable, "app.py", "--checkpoints", str(two_models), "--device", "cpu"]
+    """A Hugging Face Space is the program as it starts, with names of its own."""
+    space = shutil.copytree(ROOT / "examples" / "space", tmp_path / "space")
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
     environment = {"TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": "", "all_proxy": "socks5://[::1]:9"}
-    environment = os.environ | nowhere | environment
-    root = Path(__file__).parents[2]
+    environment |= nowhere | {"SPACE_ID": "me/facades", "SPACE_HOST": "me-facades.hf.space"}
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=root, env=environment
+        [sys.executable, "app.py"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=space,
+        env=os.environ | environment,
     ) as process:
         assert process.stderr is not None
         watchdog = threading.Timer(TIMEOUT, process.kill)  # nothing else ends a wait for a line
@@ -159,8 +167,11 @@ def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
             lines = iter(process.stderr.readline, "")
             found = next(filter(None, map(OPEN.search, lines)), None)
             assert found, "the program did not say where its page is"
-            address = found[1]
-            assert httpx.get(address, timeout=TIMEOUT).status_code == 200
+            page = f"http://127.0.0.1:{found[1]}/config"
+            shown = httpx.get(page, headers={"Host": "me-facades.hf.space"}, timeout=TIMEOUT)
+            assert shown.status_code == 200
+            assert all(name in shown.text for name in SHIPPED_MODELS)
+            assert httpx.get(page, headers={"Host": "other.example"}).status_code == 400
             assert list(tmp_path.glob("pix2pix-ilm-*"))
         finally:
             process.terminate()
@@ -168,3 +179,11 @@ def test_the_program_serves_until_it_is_told_to_stop_and_leaves_nothing_behind(
             watchdog.cancel()
         assert process.returncode == 0
     assert not list(tmp_path.glob("pix2pix-ilm-*"))
+
+
+def test_app_py_is_the_demo_command(monkeypatch):
+    given = []
+    monkeypatch.setattr("pix2pix_ilm.cli.main", given.append)
+    monkeypatch.setattr(sys, "argv", ["app.py", "--port", "7"])
+    runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
+    assert given == [["demo", "--port", "7"]]
