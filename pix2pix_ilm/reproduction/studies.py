@@ -88,6 +88,14 @@ STUDIES = {
                 "ILM+IN, all and resize",
                 f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize",
             ),
+            "all-ilm-resize-l1-50": (
+                "ILM+IN, all, resize, L1 weight 50",
+                f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize --l1-weight 50",
+            ),
+            "all-in-resize-l1-50": (
+                "IN, all, resize, L1 weight 50",
+                f"{ALL} --generator.upsample resize --l1-weight 50",
+            ),
             "all-ilm-l1-30": ("ILM+IN, all, L1 weight 30", f"{ILM} {NEUTRAL} {ALL} --l1-weight 30"),
             "all-ilm-color": (
                 "ILM+IN, all and color in augment",
