@@ -91,6 +91,9 @@ def inception_weights(tmp_path, monkeypatch) -> Path:
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
         patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
         network = inception.FeatureExtractorInceptionV3("drawn", ["2048"])
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)  # else all images are alike after it
     torch.save(network.state_dict(), tmp_path / "inception.pth")
     return tmp_path / "inception.pth"
 
@@ -130,6 +133,7 @@ def test_fid_and_kid_are_those_of_torch_fidelitys_own_command(
     expected = json.loads(capsys.readouterr().out)
     report = json.loads((out / "scores.json").read_text())
     [model] = report["models"]
+    assert min(model["fid"], abs(model["kid"]), model["kid_deviation"]) > 1e-4
     for ours, theirs in {
         "fid": "frechet_inception_distance",
         "kid": "kernel_inception_distance_mean",
