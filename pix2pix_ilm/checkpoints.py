@@ -9,6 +9,7 @@ discriminator.safetensors   weights to train on with, where they were imported, 
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -75,15 +76,19 @@ class ModelConfig:
 
 def save_generator(folder: Path, weights: Mapping[str, Tensor], config: ModelConfig) -> None:
     """Write weights and configuration into a folder; errors as in ``write_atomically``."""
-    serialized = to_safetensors({name: value.contiguous() for name, value in weights.items()})
-    write_atomically(folder / WEIGHTS, lambda file: file.write(serialized))
+    write_weights(folder / WEIGHTS, weights)
     write_json(folder / MODEL_CONFIG, config)
 
 
 def save_discriminator(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Write a discriminator's weights into a checkpoint's folder."""
-    serialized = to_safetensors(dict(weights))
-    write_atomically(folder / DISCRIMINATOR, lambda file: file.write(serialized))
+    write_weights(folder / DISCRIMINATOR, weights)
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors; errors as in ``write_atomically``."""
+    serialized = to_safetensors({name: value.contiguous() for name, value in weights.items()})
+    write_atomically(path, lambda file: file.write(serialized))
 
 
 def read_model_config(checkpoint: str | Path) -> ModelConfig:
@@ -157,13 +162,13 @@ def resolve_checkpoint(checkpoint: str | Path, revision: str | None = None) -> P
         UserError: there is no such checkpoint, or the hub cannot be reached.
     """
     name, folder = str(checkpoint), Path(checkpoint)
-    shipped = find_shipped()
-    places = [folder]
+    if is_checkpoint(folder):
+        return folder
     if isinstance(checkpoint, str):
-        places += ["checkpoints" / folder, *([shipped[name]] if name in shipped else [])]
-    for place in places:
-        if is_checkpoint(place):
-            return place
+        if is_checkpoint("checkpoints" / folder):
+            return "checkpoints" / folder
+        if shipped := find_shipped().get(name):
+            return shipped
     if is_folder(folder):
         raise UserError(f"{name}: not a checkpoint (no {MODEL_CONFIG} in it)")
     owner, _, rest = name.partition("/")
@@ -176,8 +181,12 @@ def resolve_checkpoint(checkpoint: str | Path, revision: str | None = None) -> P
     return download_checkpoint(name, revision)
 
 
+@cache
 def download_checkpoint(name: str, revision: str | None) -> Path:
-    """Return the local copy of OWNER/NAME[@REVISION] of the hub; errors as above."""
+    """Return the local copy of OWNER/NAME[@REVISION] of the hub, which is asked once.
+
+    Errors as in ``resolve_checkpoint``.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -6,6 +6,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from pix2pix_ilm.checkpoints import (
     SHIPPED_MODELS,
+    download_checkpoint,
     find_shipped,
     load_generator,
     resolve_checkpoint,
@@ -18,6 +19,7 @@ from pix2pix_ilm.serving.translator import Translator
 def hub(monkeypatch, make_checkpoint):
     """A hub with a repository me/model; gives its local copy and the names that were asked for."""
     copy, asked = make_checkpoint("copy"), []
+    download_checkpoint.cache_clear()
 
     def download(name, *, revision, allow_patterns):
         asked.append((name, revision, tuple(allow_patterns)))
@@ -46,6 +48,7 @@ def test_a_repository_is_fetched_without_what_is_not_needed(hub):
     assert resolve_checkpoint("me/model") == copy
     assert asked == [("me/model", revision, files) for revision in ("v1", "v2", None)]
     assert Translator.load("me/model", "cpu").config.image_size == 32
+    assert len(asked) == 3  # what was found is found again without the hub
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -94,15 +94,15 @@ def run(prog: str, arguments: list[str]) -> None:
         )
     if not is_main_process():
         return
-    if options.fid:
-        evaluation = measure_distances(evaluation, options.device, options.fid_weights)
     console = make_console()
     try:
+        if options.fid:
+            evaluation = measure_distances(evaluation, options.device, options.fid_weights)
         if options.record:
             record_metrics(evaluation)
         if options.out:
             write_report(evaluation, options.out)
-    finally:  # what was computed is shown, also where it cannot be written
+    finally:  # what was computed is shown, also where the rest fails
         console.print(terminal_report(evaluation, console.width))
     if options.out:
         say(f"Done: {options.out}")

@@ -44,17 +44,16 @@ def run(prog: str, arguments: list[str]) -> None:
         from pix2pix_ilm.training.run_folder import read_settings
 
         config = tyro.cli(TrainConfig, prog=prog, args=others, default=read_settings(file))
-        report_training(lambda loop: loop.train(config))
-        return
-    config = tyro.extras.overridable_config_cli(
-        PRESETS,
-        prog=prog,
-        args=others,
-        description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists every "
-        "hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run; "
-        "'pix2pix-ilm train --config FILE' starts one with the settings of a run's run.json, or of "
-        "a JSON file of your own, in place of a preset's.",
-    )
+    else:
+        config = tyro.extras.overridable_config_cli(
+            PRESETS,
+            prog=prog,
+            args=others,
+            description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists "
+            "every hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run; "
+            "'pix2pix-ilm train --config FILE' starts one with the settings of a run's run.json, "
+            "or of a JSON file of your own, in place of a preset's.",
+        )
     report_training(lambda loop: loop.train(config))
 
 

@@ -191,13 +191,13 @@ def check_structure(known: KnownDataSet, folder: Path, source: Path) -> None:
             f"{source}: not the {known.title} of pix2pix (images: {expected}; found {found}); move "
             "it away and try again"
         )
+    expected = "{}x{}".format(*known.size)
     for path in sorted(folder.glob("*/*.jpg")):
         try:
             with Image.open(path) as image:
                 found = "{}x{}".format(*image.size)
         except UnidentifiedImageError:
             found = "no image"
-        expected = "{}x{}".format(*known.size)
         if found != expected:
             name = path.relative_to(folder)
             raise UserError(f"{source}: {name}: expected {expected}, found {found}")

@@ -207,8 +207,8 @@ def load_discriminator(discriminator: nn.Module, folder: Path) -> bool:
         weights = check_weights(read(path), own)
     except (KeyError, TypeError, OSError, SafetensorError, UserError) as error:
         raise UserError(f"{path}: no discriminator can be read from it ({error})") from None
-    shapes = ({name: tensor.shape for name, tensor in of.items()} for of in (weights, own))
-    fits = next(shapes) == next(shapes)
+    theirs, ours = ({name: x.shape for name, x in of.items()} for of in (weights, own))
+    fits = theirs == ours
     if fits:
         discriminator.load_state_dict(weights)
     return fits

@@ -153,7 +153,9 @@ def test_what_fid_lacks_is_said_in_one_line(run, two_folders, tmp_path, capsys, 
 
     def refusal(*flags: object) -> str:
         assert run("evaluate", "--outputs", outputs, "--targets", targets, *flags) == 2
-        return capsys.readouterr().err.splitlines()[-1]
+        printed = capsys.readouterr()
+        assert "RMSE" in printed.out  # what was measured is shown
+        return printed.err.splitlines()[-1]
 
     bad = tmp_path / "bad.pth"
     bad.write_bytes(b"nonsense")
