@@ -20,6 +20,9 @@ from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 
+# Whole runs: shapes are checked where the parts are tested, and take a fifth of the time here.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 @pytest.fixture
 def config(drawn_pairs):

@@ -20,6 +20,9 @@ from pix2pix_ilm.training.cuda_graph import WARMUP_STEPS, CapturedStep, cuda_cap
 from pix2pix_ilm.training.interrupts import Interrupted
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
 
+# Whole runs: shapes are checked where the parts are tested, and take a fifth of the time here.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def three_rates(config):
     return replace(config, decay_epochs=2, log_every=4, tracker="none")

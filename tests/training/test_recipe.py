@@ -26,6 +26,9 @@ from pix2pix_ilm.training.curves import CURVES
 from pix2pix_ilm.training.diagnostics import read_diagnoses
 from pix2pix_ilm.training.validation import Validation
 
+# Whole runs: shapes are checked where the parts are tested, and take a fifth of the time here.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 NEUTRAL = NormOptions(neutral_start=True)
 PARTS = {
     "neutral": {
