@@ -19,8 +19,8 @@ os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(WORKER))  # or workers t
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one more than there are cores: tests of the page often wait for their browser."""
-    return min((os.cpu_count() or 1) + 1, 4)
+    """Run one for each core: the page's tests keep a core busy with their browser and server."""
+    return min(os.cpu_count() or 1, 4)
 
 
 @pytest.fixture(scope="session", autouse=True)
