@@ -9,19 +9,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from pix2pix_ilm.data.palette import MOST_CLASSES
 from pix2pix_ilm.errors import ArgumentError, SettingError
-from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
+from pix2pix_ilm.models.cpu_kernels import DownConv, ResizeConv, UpConv
 from pix2pix_ilm.models.norms import NormName, NormOptions, make_norm
 
 DropoutPlacement = Literal["original", "port"]
 ConvBias = Literal["auto", "yes", "no"]
 Upsampling = Literal["deconv", "resize"]
-RESIZED = 4  # outer doublings that "resize" changes: to full size, and the three before
 WIDEST = 512  # channels of a first layer; eight times as many follow, in 3.5 G weights
 
 
@@ -49,8 +47,8 @@ class GeneratorConfig:
     conv_bias: ConvBias = "auto"
     """Give convolutions, but the last, a bias; auto: as the original, not with bn."""
     upsample: Upsampling = "deconv"
-    """Doubling of the map in the four outer layers: deconv, as the original; resize, by the
-    nearest pixel and a 3x3 convolution, which leaves no woven pattern on flat areas."""
+    """Doubling of the map: deconv, a transposed convolution, as the original; resize, by the
+    nearest pixel and a 3x3 convolution, which leaves no pattern on flat areas."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.in_channels <= MOST_CLASSES:
@@ -124,20 +122,18 @@ class UNetGenerator(nn.Module):
         for block, width in enumerate(reversed(outer)):
             self.decoder.append(
                 UpBlock(
-                    self._up(channels, width, config.num_downs - block, bias=config.has_bias),
+                    self._up(channels, width, bias=config.has_bias),
                     self._norm(width),
                     nn.Dropout(config.dropout) if config.drops(block) else nn.Identity(),
                 )
             )
             channels = 2 * width  # the skip of the same size joins
-        self.head = self._up(channels, config.out_channels, 1)
+        self.head = self._up(channels, config.out_channels)
         self.apply(init_weights)
 
-    def _up(self, channels: int, width: int, left: int, *, bias: bool = True) -> nn.Module:
-        """Make the layer after which the map is still to be doubled ``left - 1`` times."""
-        if self.config.upsample == "resize" and left <= RESIZED:
-            return ResizeConv(channels, width, bias=bias)
-        return UpConv(channels, width, bias=bias)
+    def _up(self, channels: int, width: int, *, bias: bool = True) -> nn.Module:
+        kind = ResizeConv if self.config.upsample == "resize" else UpConv
+        return kind(channels, width, bias=bias)
 
     def _norm(self, width: int) -> nn.Module:
         return make_norm(self.config.norm, width, self.config.norm_options)
@@ -154,19 +150,6 @@ class UNetGenerator(nn.Module):
         return torch.tanh(self.head(torch.relu(x)))
 
 
-class ResizeConv(nn.Conv2d):
-    """Double a map by the nearest pixel, then convolve it: every pixel gets as many products.
-
-    Source: Odena, Dumoulin, Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
-
-    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        return super().forward(F.interpolate(input, scale_factor=2, mode="nearest"))
-
-
 class DownBlock(nn.Module):
     """Activation, strided convolution, normalization: halves the image."""
 
@@ -181,7 +164,7 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """ReLU, transposed convolution, normalization, dropout: doubles the image."""
+    """ReLU, convolution that doubles the image, normalization, dropout."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module, dropout: nn.Module) -> None:
         super().__init__()

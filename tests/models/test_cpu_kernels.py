@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pix2pix_ilm.models import cpu_kernels
-from pix2pix_ilm.models.cpu_kernels import DownConv, UpConv
+from pix2pix_ilm.models.cpu_kernels import DownConv, ResizeConv, UpConv
 from pix2pix_ilm.models.norms import ILMNorm2d
 
 REFERENCE = {DownConv: F.conv2d, UpConv: F.conv_transpose2d}
@@ -74,6 +74,31 @@ def test_autocast_computes_small_maps_in_bfloat16(kind):
 def test_channels_last_maps_are_read_alike(kind):
     layer, x = kind(6, 4), torch.randn(2, 6, 4, 4)
     torch.testing.assert_close(layer(x.to(memory_format=torch.channels_last)), layer(x))
+
+
+def resized(x, layer):
+    doubled = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return F.conv2d(doubled, layer.weight, layer.bias, padding=1)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 4), (1, 20, 10), (3, 9, 16), (1, 33, 17)])
+def test_maps_of_any_size_are_resized_and_convolved(shape, bias):
+    batch, height, width = shape
+    layer = ResizeConv(3, 5, bias=bias).double()
+    x = torch.randn(batch, 3, height, width, dtype=torch.float64)
+    expected = results(lambda x: resized(x, layer), x, layer)
+    for ours, theirs in zip(results(layer, x, layer), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_large_maps_are_never_enlarged_before_they_are_convolved(monkeypatch):
+    enlarged = []
+    monkeypatch.setattr(cpu_kernels.F, "interpolate", lambda x, **_: enlarged.append(x.shape) or x)
+    layer = ResizeConv(2, 2)
+    for batch, side in ((1, 4), (1, 16), (4, 8), (1, 64)):
+        layer(torch.zeros(batch, 2, side, side))
+    assert enlarged == [(1, 2, 4, 4)]
 
 
 LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
