@@ -8,10 +8,10 @@ import gradio as gr
 from pix2pix_ilm.web.comparison import comparison
 from pix2pix_ilm.web.model_store import Catalog
 from pix2pix_ilm.web.painter import draw_facade, encode_drawing, painter, read_asset
-from pix2pix_ilm.web.service import VARIATIONS
+from pix2pix_ilm.web.service import EXAMPLES, VARIATIONS
 from pix2pix_ilm.web.uploads import files_input, image_input
 
-FIRST_FACADE = 11  # seed of the facade that every visitor finds painted
+FIRST_FACADE = EXAMPLES[0]  # seed of the facade that every visitor finds painted
 UPLOAD_ONLY = "Nobody knows the classes of this model's label maps: upload one instead of painting."
 NONE = ("none", "")
 READ_ONLY: dict[str, Any] = {"format": "png", "interactive": False}
@@ -45,6 +45,15 @@ class Layout:
                 self.lay_out_models(catalog)
                 self.lay_out_photos()
                 self.lay_out_batch_photos()
+        self.examples = gr.Gallery(
+            label="Examples: choose one to go on from",
+            columns=len(EXAMPLES) // 2,
+            allow_preview=False,
+            format="webp",
+            interactive=False,
+            buttons=[],
+            elem_id="examples",
+        )
         with gr.Accordion("About the models", open=False, elem_id="about-panel"):
             self.about = gr.HTML(elem_id="about")
 

@@ -19,7 +19,7 @@ from pix2pix_ilm.web.painter import (
     painter_props,
     read_for_painter,
 )
-from pix2pix_ilm.web.service import TranslationRequest, TranslationService
+from pix2pix_ilm.web.service import EXAMPLES, TranslationRequest, TranslationService
 from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 
 STALE = "<b>The painting has changed</b> since this photo was made."
@@ -85,9 +85,17 @@ class Page(Layout):
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
 
-        place = [self.canvas, self.unpaintable, self.paint_button, self.tabs]
+        place = [
+            self.canvas, self.unpaintable, self.paint_button, self.tabs, self.examples
+        ]  # fmt: skip
         arrival = [self.model, self.second_model, self.about, *place]
-        self.blocks.load(self.show_models, None, arrival, **UNSEEN).then(**drawing_if_any)
+        arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
+        arrived.then(**drawing_if_any).then(
+            self.service.draw_examples, None, self.examples, **MODEL, **UNSEEN
+        )
+        self.examples.select(take_example, None, [self.canvas, self.tabs], **UNSEEN).then(
+            **drawing_if_any
+        )
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
             **drawing_if_any
         )
@@ -155,6 +163,7 @@ class Page(Layout):
         shown = {
             self.unpaintable: gr.Markdown(visible=not known),
             self.paint_button: gr.Button(interactive=known),
+            self.examples: gr.Gallery(visible=palette == FACADES_PALETTE),
         }
         if palette is None:
             return shown | {self.tabs: gr.Tabs(selected="upload")}
@@ -225,6 +234,11 @@ class Page(Layout):
 def download_button(path: str) -> gr.DownloadButton:
     """Make a button that gives this file."""
     return gr.DownloadButton(value=path, interactive=True)
+
+
+def take_example(event: gr.SelectData) -> tuple[str, Any]:
+    """Bring an example into the painter."""
+    return encode_drawing(draw_facade(EXAMPLES[event.index])), gr.Tabs(selected="paint")
 
 
 def edit_upload(path: str | None, clean: bool) -> tuple[str, Any]:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from pix2pix_ilm import metrics
 from pix2pix_ilm.data.images import as_array
-from pix2pix_ilm.data.palette import Palette
+from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.templates import render
 from pix2pix_ilm.web.downloads import (
     Downloads,
@@ -23,7 +24,7 @@ from pix2pix_ilm.web.downloads import (
     write_zip,
 )
 from pix2pix_ilm.web.model_store import Model, ModelStore
-from pix2pix_ilm.web.painter import ASSETS, decode_drawing
+from pix2pix_ilm.web.painter import ASSETS, decode_drawing, draw_facade
 from pix2pix_ilm.web.uploads import (
     RGBImage,
     limit_size,
@@ -34,6 +35,7 @@ from pix2pix_ilm.web.uploads import (
 )
 
 VARIATIONS = 6
+EXAMPLES = (11, 4, 7, 21, 33, 35, 42, 58)  # seeds of drawn facades
 MAX_FILES = 100  # in a batch
 METRICS = {
     "RMSE (RGB) ↓": (metrics.rmse_rgb, "{:.1f}", metrics.SSIM_WINDOW),
@@ -108,6 +110,7 @@ class TranslationService:
 
     def __init__(self, store: ModelStore) -> None:
         self.store = store
+        self.examples: tuple[Translator | None, list[RGBImage]] = (None, [])
 
     def translate(self, request: TranslationRequest) -> Translation:
         """Translate a label map with one or two models, measure the photos, and write files."""
@@ -136,6 +139,22 @@ class TranslationService:
             self.make_photo(label_map, model, painted=painted, sample=sample).image
             for sample in range(VARIATIONS)
         ]
+
+    def draw_examples(self) -> list[RGBImage]:
+        """Show drawn facades beside photos by the first model of facades; none without one.
+
+        They are made once, until that model or its weights change.
+        """
+        models = self.store.catalog.models.values()
+        model = next((one for one in models if one.painted_classes == FACADES_PALETTE), None)
+        if model is None:
+            return []
+        translator = self.store.load(model)
+        if self.examples[0] is not translator:
+            photos = (self.make_photo(draw_facade(seed), model, painted=True) for seed in EXAMPLES)
+            pictures = [np.hstack([photo.label_map, photo.image]) for photo in photos]
+            self.examples = (translator, pictures)
+        return self.examples[1]
 
     def translate_batch(
         self,

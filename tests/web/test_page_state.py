@@ -12,7 +12,7 @@ from pix2pix_ilm.data.palette import LabelClass, Palette
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
-from pix2pix_ilm.web.service import TranslationService
+from pix2pix_ilm.web.service import EXAMPLES, TranslationService
 from pix2pix_ilm.web.uploads import resize
 
 pytestmark = [
@@ -111,9 +111,10 @@ def test_a_new_page_is_translated_once(visit, serve_page, make_checkpoint, tmp_p
     expect(visitor.caption).to_contain_text("32x32")
     visitor.open_tab("Batch")
     visitor.open_tab("Paint")
-    wait_until(visitor.page, lambda: len(photos) == 2, "no second photo")
+    expected = 2 + len(EXAMPLES)
+    wait_until(visitor.page, lambda: len(photos) == expected, "no second photo")
     visitor.page.wait_for_timeout(500)
-    assert len(photos) == 2
+    assert len(photos) == expected
 
 
 def test_the_comparison_is_worked_by_keyboard_and_mouse(visitor):
@@ -152,6 +153,17 @@ def test_keys_are_shown_on_request(visitor):
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def test_examples_are_shown_with_their_photos_and_can_be_painted_on(visitor, translate):
+    examples = visitor.page.locator("#examples img")
+    expect(examples).to_have_count(len(EXAMPLES))
+    label_map = draw_facade(EXAMPLES[2])
+    visitor.open_tab("Upload")
+    examples.nth(2).click()
+    visitor.expect_photo(translate(label_map, size=SIZE))
+    assert np.array_equal(visitor.label_map(), label_map)
+    expect(visitor.page.get_by_role("tab", name="Paint")).to_have_attribute("aria-selected", "true")
 
 
 def test_a_batch_stands_where_the_photo_was(visitor):
@@ -264,7 +276,9 @@ def test_a_model_of_unknown_label_maps_takes_uploads_alone(visit, serve_page, th
     visitor.open_tab("Paint")
     expect(visitor.page.locator("#upload-only")).to_be_visible()
     expect(visitor.page.locator("#translate")).to_be_disabled()
+    expect(visitor.page.locator("#examples")).to_be_hidden()
     visitor.choose("model", "facades-ilm")
     expect(visitor.caption).to_contain_text("facades-ilm 32x32")
     expect(visitor.page.locator("#upload-only")).to_be_hidden()
     expect(visitor.page.locator("#translate")).to_be_enabled()
+    expect(visitor.page.locator("#examples img").first).to_be_visible()

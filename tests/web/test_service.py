@@ -1,3 +1,4 @@
+import shutil
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from PIL import Image
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.images import encode_label_maps, read_image
 from pix2pix_ilm.data.pairs import find_pairs
-from pix2pix_ilm.data.palette import FACADES_PALETTE
+from pix2pix_ilm.data.palette import FACADES_PALETTE, LabelClass, Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -19,6 +20,7 @@ from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.painter import draw_facade, encode_drawing
 from pix2pix_ilm.web.service import (
+    EXAMPLES,
     VARIATIONS,
     TranslationRequest,
     TranslationService,
@@ -55,6 +57,26 @@ def upload(service, tmp_path):  # noqa: ARG001  the service sets the upload fold
 
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_examples_are_made_once_for_weights_and_by_a_model_of_facades(make_checkpoint, tmp_path):
+    sky, wall = LabelClass(name="sky", color=(0, 0, 255)), LabelClass(name="wall", color=(9, 9, 9))
+    make_checkpoint("a", label_classes=Palette(classes=(sky, wall)))
+    service = TranslationService(ModelStore(tmp_path, device="cpu"))
+    assert service.draw_examples() == []
+
+    folder = make_checkpoint("b")
+    service.store.scan()
+    pictures = service.draw_examples()
+    assert service.draw_examples() is pictures
+    label_map = resize(draw_facade(EXAMPLES[3]), 32, 32)
+    photo = Translator.load(folder, "cpu")([label_map])[0]
+    assert np.array_equal(pictures[3], np.hstack([label_map, photo]))
+
+    shutil.rmtree(folder)
+    make_checkpoint("b")  # of other weights
+    service.store.scan()
+    assert not np.array_equal(service.draw_examples()[3], pictures[3])
 
 
 def test_the_pages_worker_flushes_denormals(service):
