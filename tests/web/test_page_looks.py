@@ -110,6 +110,20 @@ def test_axe_finds_nothing(visit, site, translate, theme, width):
     expect_no_violation(page)
 
 
+def test_a_message_of_two_lines_leaves_the_choice_of_models_in_sight(visit, tmp_path):
+    visitor = visit()
+    visitor.open_tab("Upload")
+    bad = tmp_path / "a name that takes a line.png"
+    bad.write_bytes(b"nonsense")
+    visitor.drop_in("upload", bad)
+    expect(visitor.toasts).to_have_count(1)
+    visitor.page.wait_for_function(
+        "document.querySelector('.toast-wrap').getAnimations().length == 0"
+    )
+    message = visitor.page.locator(".toast-wrap").bounding_box()
+    assert message["y"] + message["height"] <= visitor.page.locator("#models").bounding_box()["y"]
+
+
 def test_nothing_overflows_and_pictures_grow_together(visit, translate):
     visitor = visit()
     page = visitor.page
