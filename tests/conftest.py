@@ -1,4 +1,6 @@
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -42,13 +44,19 @@ def _fresh_accelerator():
     GradientState._reset_state()
 
 
-@pytest.fixture
-def unchecked():
+@contextmanager
+def leaving_out_checks() -> Iterator[None]:
     """Leave out the tests' checks of shapes and types, so that the package's own see wrong ones."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture
+def unchecked():
+    with leaving_out_checks():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 
 RENAMED = {"--accelerate-step": "--step-mode", "--accelerate_step": "--step-mode"}
-EXPORTS = {"onnx", "folder", "-h", "--help"}  # what export's arguments begin with
+EXPORTS = {"onnx", "folder", "page", "-h", "--help"}  # what export's arguments begin with
 
 
 def rename_flags(arguments: Iterable[str]) -> list[str]:

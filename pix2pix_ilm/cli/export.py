@@ -44,14 +44,30 @@ class Folder:
     """Split of the data."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Write a page that needs no server: the networks run in the visitor's browser."""
+
+    checkpoints: Positional[tuple[str, ...]]
+    """The trained models, the first of which is chosen: folders such as checkpoints/NAME, models
+    of the package, or OWNER/NAME on the Hugging Face hub."""
+    out: Path
+    """The folder, new or empty, for any web host."""
+    runtime: Path | None = None
+    """Folder with the files of onnxruntime-web's dist; unset: npm fetches them, once."""
+
+
 def run(prog: str, arguments: list[str]) -> None:
-    """Export a trained model: as ONNX, or as a small folder to share."""
-    options = tyro.cli(Onnx | Folder, prog=prog, args=name_export(arguments))
+    """Export trained models: as ONNX, as a small folder to share, or as a page."""
+    options = tyro.cli(Onnx | Folder | Page, prog=prog, args=name_export(arguments))
     if isinstance(options, Folder):
         from pix2pix_ilm.hub import export_folder
 
         export_folder(**vars(options))
         say(f"Done: {options.out}")
+        return
+    if isinstance(options, Page):
+        report_page(options)
         return
     from pix2pix_ilm.serving.onnx_export import export_onnx
 
@@ -59,4 +75,18 @@ def run(prog: str, arguments: list[str]) -> None:
     say(
         f"Done: {options.out}; largest differences from PyTorch, of values in [-1, 1]: "
         f"{differences.random:.1e} (random label maps), {differences.drawn:.1e} (drawn ones)"
+    )
+
+
+def report_page(options: Page) -> None:
+    """Write a page, and say how large it is and how to look at it."""
+    from pix2pix_ilm.web.static_page import export_page
+
+    page = export_page(**vars(options))
+    for name, found in page.differences.items():
+        largest = max(found.random, found.drawn)
+        say(f"{name}: at most {largest:.1e} from PyTorch, of values in [-1, 1]")
+    say(
+        f"Done: {options.out}, {page.bytes / 1e6:.0f} MB; look at it with: "
+        f"python -m http.server --directory {options.out}"
     )

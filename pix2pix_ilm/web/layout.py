@@ -7,8 +7,8 @@ import gradio as gr
 
 from pix2pix_ilm.web.comparison import comparison
 from pix2pix_ilm.web.model_store import Catalog
-from pix2pix_ilm.web.painter import draw_facade, encode_drawing, painter, read_asset
-from pix2pix_ilm.web.service import EXAMPLES, VARIATIONS
+from pix2pix_ilm.web.painter import EXAMPLES, draw_facade, encode_drawing, painter, read_asset
+from pix2pix_ilm.web.service import VARIATIONS
 from pix2pix_ilm.web.uploads import files_input, image_input
 
 FIRST_FACADE = EXAMPLES[0]  # seed of the facade that every visitor finds painted

@@ -13,13 +13,14 @@ from pix2pix_ilm.web.error_handlers import QuietBlocks
 from pix2pix_ilm.web.layout import NONE, Layout
 from pix2pix_ilm.web.model_cards import describe
 from pix2pix_ilm.web.painter import (
+    EXAMPLES,
     decode_drawing,
     draw_facade,
     encode_drawing,
     painter_props,
     read_for_painter,
 )
-from pix2pix_ilm.web.service import EXAMPLES, TranslationRequest, TranslationService
+from pix2pix_ilm.web.service import TranslationRequest, TranslationService
 from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 
 STALE = "<b>The painting has changed</b> since this photo was made."

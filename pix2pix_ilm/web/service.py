@@ -24,7 +24,7 @@ from pix2pix_ilm.web.downloads import (
     write_zip,
 )
 from pix2pix_ilm.web.model_store import Model, ModelStore
-from pix2pix_ilm.web.painter import ASSETS, decode_drawing, draw_facade
+from pix2pix_ilm.web.painter import ASSETS, EXAMPLES, decode_drawing, draw_facade
 from pix2pix_ilm.web.uploads import (
     RGBImage,
     limit_size,
@@ -35,7 +35,6 @@ from pix2pix_ilm.web.uploads import (
 )
 
 VARIATIONS = 6
-EXAMPLES = (11, 4, 7, 21, 33, 35, 42, 58)  # seeds of drawn facades
 MAX_FILES = 100  # in a batch
 METRICS = {
     "RMSE (RGB) ↓": (metrics.rmse_rgb, "{:.1f}", metrics.SSIM_WINDOW),

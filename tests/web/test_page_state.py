@@ -11,8 +11,8 @@ from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import LabelClass, Palette
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.layout import FIRST_FACADE
-from pix2pix_ilm.web.painter import draw_facade
-from pix2pix_ilm.web.service import EXAMPLES, TranslationService
+from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
+from pix2pix_ilm.web.service import TranslationService
 from pix2pix_ilm.web.uploads import resize
 
 pytestmark = [

@@ -18,9 +18,8 @@ from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.model_store import ModelStore
-from pix2pix_ilm.web.painter import draw_facade, encode_drawing
+from pix2pix_ilm.web.painter import EXAMPLES, draw_facade, encode_drawing
 from pix2pix_ilm.web.service import (
-    EXAMPLES,
     VARIATIONS,
     TranslationRequest,
     TranslationService,

@@ -253,6 +253,7 @@ function markCursor(point) {
   cursorMark.style.setProperty("--odd", chosen.size % 2); // as drawDisc places its center
 }
 
+find(".painter").style.setProperty("--size", SIZE);
 find(".help").id = `${element.id}-help`;
 canvas.setAttribute("aria-describedby", find(".help").id);
 takeClasses();

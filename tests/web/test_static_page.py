@@ -1,0 +1,313 @@
+"""The page without a server, in a browser: its photos are those of the Translator."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import leaving_out_checks, write_checkpoint
+from PIL import Image
+from playwright.sync_api import expect
+from web.test_page_looks import expect_no_violation
+from web.visitor import Visitor, pixels, wait_until
+
+from pix2pix_ilm import cli
+from pix2pix_ilm.data.palette import LabelClass, Palette
+from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.models.norms import NormName
+from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.web import static_page
+from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
+from pix2pix_ilm.web.static_page import export_page
+from pix2pix_ilm.web.uploads import resize
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
+]
+OTHER = Palette(
+    classes=(LabelClass(name="sea", color=(0, 90, 200)), LabelClass(name="sand", color=(240, 9, 9)))
+)
+SHOWN = """canvas => [canvas.width, canvas.height,
+    ...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    """Make models of CMP's colors, of other classes, and of gray maps that nobody knows."""
+    folder = tmp_path_factory.mktemp("static-models")
+    write_checkpoint(folder, "colors", image_size=64, generator=shallow("ilm-in"))
+    write_checkpoint(folder, "other", generator=shallow("in"), label_classes=OTHER)
+    write_checkpoint(folder, "gray", generator=shallow("in", 1), in_channels=1, data="shoes")
+    return folder
+
+
+def shallow(norm: NormName, channels: int = 3) -> GeneratorConfig:
+    """Make a network that is soon exported."""
+    return GeneratorConfig(ngf=4, depth=3, norm=norm, in_channels=channels)
+
+
+@pytest.fixture(scope="module")
+def folder(models, tmp_path_factory) -> Path:
+    try:
+        static_page.find_runtime()
+    except UserError as error:
+        pytest.fail(str(error)) if os.environ.get("CI") else pytest.skip(str(error))
+    out = tmp_path_factory.mktemp("static") / "site"
+    chosen = [str(models / name) for name in ("colors", "other", "gray")]
+    with leaving_out_checks():  # an export leaves sizes open
+        page = export_page(chosen, out)
+    assert page.bytes == sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return out
+
+
+class Server(ThreadingHTTPServer):
+    """Any web server; isolated, one that reads the file _headers."""
+
+    def __init__(self, folder: Path, *, isolated: bool) -> None:
+        lines = (folder / "_headers").read_text().splitlines()[1:] if isolated else []
+        headers = [line.strip().split(": ") for line in lines]
+
+        class Handler(SimpleHTTPRequestHandler):
+            def end_headers(self):
+                for header in headers:
+                    self.send_header(*header)
+                super().end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+@pytest.fixture(scope="module")
+def served(folder) -> Iterator[str]:
+    server = Server(folder, isolated=False)
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def open_site(new_page, served):
+    def start(url: str = served, **settings) -> Visitor:
+        page = new_page(url, **settings)
+        expect(page.locator("#note")).to_contain_text("threads")
+        return Visitor(page)
+
+    return start
+
+
+@pytest.fixture
+def translate(models):
+    def photo(label_map: np.ndarray, name: str = "colors", size: int | None = 64) -> np.ndarray:
+        if size:
+            label_map = resize(label_map, size, size)
+        return np.asarray(Translator.load(models / name, "cpu")(Image.fromarray(label_map)))
+
+    return photo
+
+
+def expect_photo(visitor: Visitor, expected: np.ndarray) -> None:
+    """Wait for a photo that float16 may have moved by two levels."""
+
+    def is_shown() -> bool:
+        width, height, *values = visitor.page.locator("#photo").evaluate(SHOWN)
+        if (height, width) != expected.shape[:2]:
+            return False
+        shown = np.array(values, int).reshape(height, width, 4)[..., :3]
+        return np.abs(shown - expected).max() <= 2
+
+    wait_until(visitor.page, is_shown, "not the translator's photo")
+
+
+def test_a_painting_is_translated_as_python_does_after_every_stroke(open_site, translate):
+    visitor = open_site()
+    label_map = draw_facade(EXAMPLES[0])
+    assert np.array_equal(visitor.label_map(), label_map)
+    expect_photo(visitor, translate(label_map))
+    for start, end in (((20, 30), (90, 80)), ((120, 30), (200, 200))):
+        visitor.drag(start, end)
+        changed = visitor.label_map()
+        assert not np.array_equal(changed, label_map)
+        expect_photo(visitor, translate(changed))
+    visitor.page.locator("#live").uncheck()
+    visitor.drag((10, 10), (60, 60))
+    expect(visitor.page.locator("#note")).to_contain_text("has changed")
+    visitor.page.locator("#translate").click()
+    expect_photo(visitor, translate(visitor.label_map()))
+
+
+def test_the_newest_stroke_wins_and_painting_never_waits(open_site, translate):
+    visitor = open_site()
+    for step in range(12):
+        visitor.drag((10 + step, 10), (200, 20 + 15 * step))
+    expect_photo(visitor, translate(visitor.label_map()))
+
+
+def test_uploads_of_any_size_are_translated_at_their_own(open_site, translate, tmp_path):
+    visitor = open_site()
+    noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    visitor.drop_in("upload-label", tmp_path / "noise.png")
+    expect(visitor.page.locator("#uploaded")).to_contain_text("noise.png, 70x50")
+    expect_photo(visitor, translate(noise, size=None))
+    visitor.page.locator("#model").select_option("gray")
+    expect_photo(visitor, translate(noise, "gray", None))
+    visitor.page.locator("#model").select_option("other")
+    expect_photo(visitor, translate(noise, "other", None))
+    (tmp_path / "text.png").write_bytes(b"nonsense")
+    visitor.drop_in("upload-label", tmp_path / "text.png")
+    expect(visitor.page.locator("#problem")).to_contain_text("text.png is not an image")
+    visitor.page.locator("#model").select_option("colors")
+    visitor.page.locator("#paint-again").click()
+    expect_photo(visitor, translate(visitor.label_map()))
+
+
+def test_models_bring_their_classes_into_the_painter(open_site, translate):
+    visitor = open_site()
+    page = visitor.page
+    page.locator("#model").select_option("other")
+    expect(page.locator("#canvas [role=radio]")).to_have_text(["sea1", "sand2"])
+    expect(page.locator("#examples")).to_be_hidden()
+    visitor.drag((20, 30), (90, 80))
+    expect_photo(visitor, translate(visitor.label_map(), "other", 32))
+    page.locator("#model").select_option("gray")
+    expect(page.locator("#upload-only")).to_be_visible()
+    expect(visitor.canvas).to_be_hidden()
+
+
+def test_examples_random_and_links_are_paintings(open_site, translate):
+    visitor = open_site()
+    page = visitor.page
+    page.locator("#examples button").nth(3).click()
+    expect_photo(visitor, translate(draw_facade(EXAMPLES[3])))
+    page.get_by_role("button", name="Random").click()
+    known = [draw_facade(seed) for seed in range(static_page.DRAWINGS)]
+    known.append(draw_facade(EXAMPLES[0]))
+    wait_until(page, lambda: any(np.array_equal(visitor.label_map(), one) for one in known),
+               "no drawn facade")  # fmt: skip
+    painted = visitor.label_map()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject() }")
+    page.get_by_role("button", name="Link").click()
+    wait_until(page, lambda: "#map=" in page.url, "no link")
+    link = page.url
+    page.evaluate("sessionStorage.clear()")
+    other = open_site(link)
+    expect_photo(other, translate(painted))
+    assert np.array_equal(other.label_map(), painted)
+
+
+def test_two_models_or_map_and_photo_can_be_compared(open_site):
+    visitor = open_site()
+    page, label_map = visitor.page, draw_facade(EXAMPLES[0])
+    page.locator("#second").select_option(label="the label map")
+    wait_until(page, lambda: np.array_equal(pixels(page.locator("#slider .over")),
+                                            resize(label_map, 64, 64)), "no label map")  # fmt: skip
+    page.locator("#second").select_option("other")
+    expect(page.locator("#slider .right")).to_have_text("other")
+    expect(page.locator("#note")).to_contain_text("colors and other")
+
+
+def test_photo_label_map_and_pair_are_saved(open_site, translate, tmp_path):
+    visitor = open_site()
+    label_map = draw_facade(EXAMPLES[0])
+    photo = translate(label_map)
+    expect_photo(visitor, photo)
+    files = {}
+    for what in ("photo", "label", "pair"):
+        with visitor.page.expect_download() as download:
+            visitor.page.locator(f"[data-save={what}]").click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        files[path.name] = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert np.abs(files["photo-colors.png"] - photo).max() <= 2
+    assert np.array_equal(files["label_map.png"], label_map)
+    assert np.array_equal(files["pair.png"][:, 64:], resize(label_map, 64, 64))
+    assert np.array_equal(files["pair.png"][:, :64], files["photo-colors.png"])
+
+
+def test_it_opens_without_a_network_after_the_first_visit(folder, new_page, translate):
+    server = Server(folder, isolated=False)
+    page = new_page(server.url)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    server.stop()
+    page.reload()
+    visitor = Visitor(page)
+    expect_photo(visitor, translate(draw_facade(EXAMPLES[0])))
+    page.locator("#model").select_option("other")  # which was not loaded before
+    visitor.drag((20, 30), (90, 80))
+    expect_photo(visitor, translate(visitor.label_map(), "other", 32))
+
+
+def test_an_isolated_page_computes_with_threads(folder, open_site, translate):
+    server = Server(folder, isolated=True)
+    visitor = open_site(server.url)
+    cores = visitor.page.evaluate("navigator.hardwareConcurrency")
+    expect(visitor.page.locator("#note")).to_contain_text(f"threads: {min(4, cores)}")
+    expect_photo(visitor, translate(draw_facade(EXAMPLES[0])))
+    server.stop()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_and_nothing_overflows(open_site, width, scheme):
+    visitor = open_site(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    page = visitor.page
+    page.locator("#about summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    expect_no_violation(page)
+    page.locator("#second").select_option("other")
+    expect(page.locator("#slider .right")).to_have_text("other")
+    page.locator("#model").select_option("gray")
+    expect_no_violation(page)
+    page.locator("#open-keys").click()
+    expect_no_violation(page)
+
+
+def test_what_is_missing_is_said_and_nothing_is_left(models, tmp_path, monkeypatch):
+    chosen, out = str(models / "gray"), tmp_path / "site"
+    other = shutil.copytree(models / "other", tmp_path / "gray")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file").touch()
+    for arguments, message in {
+        ((chosen,), full, None): "is not empty",
+        ((chosen, str(other)), out, None): "two of .* have the same name",
+        ((chosen,), out, full): "expected the files of onnxruntime-web's folder dist, ort.wasm",
+        ((str(tmp_path / "nowhere"),), out, None): "nowhere",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            export_page(*arguments[:2], runtime=arguments[2])
+    monkeypatch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(static_page, "pack", lambda _: b"another package")
+    with pytest.raises(UserError, match="another package than expected"):
+        export_page([chosen], out)
+    monkeypatch.undo()
+    monkeypatch.setenv("PIX2PIX_ILM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="npm is needed to fetch onnxruntime-web"):
+        export_page([chosen], out)
+    assert not out.exists()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_the_command_says_how_near_and_how_large(models, folder, tmp_path, capsys):
+    out = tmp_path / "site"
+    flags = ("--out", out, "--runtime", folder / "runtime")
+    with leaving_out_checks():
+        cli.main(["export", "page", str(models / "gray"), *map(str, flags)])
+    said = capsys.readouterr().err
+    assert "gray: at most" in said
+    assert f"python -m http.server --directory {out}" in said
+    assert (out / "index.html").is_file()
