@@ -4,6 +4,7 @@ Source: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Ad
 Networks", CVPR 2017; layer order and initialization as in phillipi/pix2pix ``models.lua``.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +21,7 @@ from pix2pix_ilm.models.norms import NormName, NormOptions, make_norm
 DropoutPlacement = Literal["original", "port"]
 ConvBias = Literal["auto", "yes", "no"]
 Upsampling = Literal["deconv", "resize"]
+PATTERN = 256  # pixels after which the pattern of ``noise`` repeats
 WIDEST = 512  # channels of a first layer; eight times as many follow, in 3.5 G weights
 
 
@@ -46,6 +48,9 @@ class GeneratorConfig:
     pytorch-CycleGAN-and-pix2pix, one block further out, and fewer in shallow networks."""
     conv_bias: ConvBias = "auto"
     """Give convolutions, but the last, a bias; auto: as the original, not with bn."""
+    noise: float = 0.0
+    """Deviation of a fixed random pattern that is added to label maps in [-1, 1]: without it, only
+    the weave of transposed convolutions tells one pixel of a flat area from the next."""
     upsample: Upsampling = "deconv"
     """Doubling of the map: deconv, a transposed convolution, as the original; resize, by the
     nearest pixel and a 3x3 convolution, which leaves no pattern on flat areas."""
@@ -60,6 +65,8 @@ class GeneratorConfig:
             raise SettingError("generator.ngf", f"1 to {WIDEST}", self.ngf)
         if not 2 <= self.num_downs <= 10:
             raise SettingError("generator.depth", "2 to 10", self.depth)
+        if not 0 <= self.noise < math.inf:
+            raise SettingError("generator.noise", "a number of at least 0", self.noise)
         if not 0 <= self.dropout < 1:
             raise SettingError("generator.dropout", "0 to below 1", self.dropout)
         check_norm("generator", self.norm, self.norm_options, self.widths[:-1])
@@ -129,17 +136,31 @@ class UNetGenerator(nn.Module):
             )
             channels = 2 * width  # the skip of the same size joins
         self.head = self._up(channels, config.out_channels)
+        if config.noise:
+            drawn = torch.randn(PATTERN, PATTERN, generator=torch.Generator().manual_seed(0))
+            self.register_buffer(
+                "pattern", config.noise * drawn
+            )  # saved: others may draw otherwise
         self.apply(init_weights)
 
     def _up(self, channels: int, width: int, *, bias: bool = True) -> nn.Module:
         kind = ResizeConv if self.config.upsample == "resize" else UpConv
         return kind(channels, width, bias=bias)
 
+    def _with_pattern(self, label_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if not self.config.noise:
+            return label_map
+        pattern = self.get_buffer("pattern")
+        for dim, side in enumerate(label_map.shape[2:]):
+            at = torch.arange(side, device=pattern.device) % PATTERN
+            pattern = pattern.index_select(dim, at)
+        return label_map + pattern.to(label_map.dtype)
+
     def _norm(self, width: int) -> nn.Module:
         return make_norm(self.config.norm, width, self.config.norm_options)
 
     def forward(self, label_map: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h w"]:
-        skips, x = [], label_map
+        skips, x = [], self._with_pattern(label_map)
         for down in self.encoder:
             x = down(x)
             skips.append(x)

@@ -335,6 +335,25 @@ def test_a_flat_map_becomes_flat_with_resizing_and_woven_without(depth):
         assert {type(up.conv) for up in generator.decoder} == {type(generator.head)} == {kind}
 
 
+@torch.no_grad()
+def test_a_pattern_tells_the_pixels_of_a_flat_map_apart_and_is_always_the_same():
+    config = small_config(depth=2, upsample="resize", norm="in", noise=0.2)
+    generator = UNetGenerator(config).eval()
+    wide = torch.ones(2, 3, 8, 300)
+    photos = generator(wide)
+    assert photos[..., 100:200].std() > 1e-3
+    torch.testing.assert_close(photos[:1], photos[1:])
+    again = UNetGenerator(config).eval()
+    again.load_state_dict(generator.state_dict())
+    torch.testing.assert_close(again(wide), photos)
+    seen = generator._with_pattern(torch.zeros(1, 3, 300, 300))
+    assert seen.std() == pytest.approx(0.2, rel=0.02)
+    torch.testing.assert_close(seen[..., 256:, :], seen[..., :44, :])
+    torch.testing.assert_close(seen[..., 256:], seen[..., :44])
+    with pytest.raises(SettingError, match=r"generator\.noise: .*found -1"):
+        small_config(noise=-1)
+
+
 def test_check_norm_names_the_setting_and_the_layer():
     options = NormOptions(key_group_size=8)
     check_norm("generator", "ilm-in", options, [64, 16, 8])
