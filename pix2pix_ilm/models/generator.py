@@ -140,7 +140,7 @@ class UNetGenerator(nn.Module):
             drawn = torch.randn(PATTERN, PATTERN, generator=torch.Generator().manual_seed(0))
             self.register_buffer(
                 "pattern", config.noise * drawn
-            )  # saved: others may draw otherwise
+            )  # saved: it may be drawn otherwise
         self.apply(init_weights)
 
     def _up(self, channels: int, width: int, *, bias: bool = True) -> nn.Module:
