@@ -138,9 +138,8 @@ class UNetGenerator(nn.Module):
         self.head = self._up(channels, config.out_channels)
         if config.noise:
             drawn = torch.randn(PATTERN, PATTERN, generator=torch.Generator().manual_seed(0))
-            self.register_buffer(
-                "pattern", config.noise * drawn
-            )  # saved: it may be drawn otherwise
+            # Saved with the weights: other versions of PyTorch may draw another one.
+            self.register_buffer("pattern", config.noise * drawn)
         self.apply(init_weights)
 
     def _up(self, channels: int, width: int, *, bias: bool = True) -> nn.Module:

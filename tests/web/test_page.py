@@ -244,6 +244,7 @@ def test_the_lists_tell_the_models_norms_and_metrics(visit, serve_page, make_che
 def test_a_choice_of_a_model_translates_once(visit, by_keyboard):
     visitor = visit()
     expect(visitor.caption).to_contain_text("facades-ilm 64x64")
+    visitor.wait_for_examples()
     asked = []
     visitor.page.on("request", lambda request: asked.append(request.url))
     if by_keyboard:

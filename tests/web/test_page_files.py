@@ -188,6 +188,7 @@ def test_bad_files_are_refused_in_one_sentence_and_harm_nothing(uploader, transl
 
 def test_what_is_no_image_leaves_room_for_the_next_upload(uploader, save):
     page, room = uploader.page, uploader.page.locator("#upload").get_by_test_id("upload-text")
+    uploader.wait_for_examples()
     requests = []
     page.route("**/queue/join*", lambda route: requests.append(route))  # noqa: PLW0108  Playwright marks it
     uploader.drop_in("upload", save("text.png", b"nonsense"))

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from pix2pix_ilm.web.painter import CANVAS_SIZE, decode_drawing
+from pix2pix_ilm.web.painter import CANVAS_SIZE, EXAMPLES, decode_drawing
 
 TIMEOUT = 60  # seconds
 PIXELS = """image => {
@@ -31,6 +31,10 @@ class Visitor:
         self.caption = page.locator("#note")
         self.toasts = page.get_by_test_id("toast-text")
         expect(page.locator("#canvas").get_by_role("status")).not_to_be_empty()  # its script ran
+
+    def wait_for_examples(self) -> None:
+        """Wait for the last thing that a new page asks the server for."""
+        expect(self.page.locator("#examples img")).to_have_count(len(EXAMPLES))
 
     def label_map(self) -> np.ndarray:
         """Return what is painted."""
