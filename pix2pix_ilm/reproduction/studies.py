@@ -20,6 +20,7 @@ PARTS = {
 }
 """The parts of the recipe that go with every norm, as flags."""
 ALL = " ".join(PARTS.values())
+TEXTURE = "--generator.upsample resize --generator.noise 0.2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +89,14 @@ STUDIES = {
                 "ILM+IN, all and resize",
                 f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize",
             ),
-            "all-ilm-resize-l1-50": (
-                "ILM+IN, all, resize, L1 weight 50",
-                f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize --l1-weight 50",
+            "all-ilm-noise": ("ILM+IN, all, resize, noise", f"{ILM} {NEUTRAL} {ALL} {TEXTURE}"),
+            "all-ilm-noise-l1-20": (
+                "ILM+IN, all, resize, noise, L1 weight 20",
+                f"{ILM} {NEUTRAL} {ALL} {TEXTURE} --l1-weight 20",
             ),
-            "all-in-resize-l1-50": (
-                "IN, all, resize, L1 weight 50",
-                f"{ALL} --generator.upsample resize --l1-weight 50",
+            "all-in-noise-l1-20": (
+                "IN, all, resize, noise, L1 weight 20",
+                f"{ALL} {TEXTURE} --l1-weight 20",
             ),
             "all-ilm-l1-30": ("ILM+IN, all, L1 weight 30", f"{ILM} {NEUTRAL} {ALL} --l1-weight 30"),
             "all-ilm-color": (

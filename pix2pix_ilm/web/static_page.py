@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from pix2pix_ilm.data.cache import default_cache
-from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import (
     check_fillable,
@@ -26,7 +24,6 @@ from pix2pix_ilm.files import (
     write_atomically,
 )
 from pix2pix_ilm.serving.onnx_export import Differences, export_onnx
-from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.model_cards import describe
 from pix2pix_ilm.web.model_store import Model, ModelStore
 from pix2pix_ilm.web.painter import (
@@ -39,7 +36,8 @@ from pix2pix_ilm.web.painter import (
     painter_props,
     read_asset,
 )
-from pix2pix_ilm.web.uploads import resize
+from pix2pix_ilm.web.service import TranslationService
+from pix2pix_ilm.web.uploads import RGBImage
 
 STATIC = ASSETS / "static"
 COPIED = ("site.js", "worker.js", "tensors.js", "_headers")
@@ -78,7 +76,8 @@ def export_page(
             differ from PyTorch's as in ``export_onnx``, or a folder that is not empty.
     """
     check_fillable(out)
-    models = list(ModelStore(out / "none", checkpoints, "cpu").catalog.models.values())
+    store = ModelStore(out / "none", checkpoints, "cpu")
+    models = list(store.catalog.models.values())
     if len(models) < len(checkpoints):
         raise UserError(f"export page: two of {', '.join(checkpoints)} have the same name")
     runtime = find_runtime() if runtime is None else check_runtime(runtime)
@@ -100,7 +99,7 @@ def export_page(
             "models": entries,
             "painter": painter_props(),
             "drawings": [encode_drawing(draw_facade(EXAMPLES[0])), *drawings],
-            "examples": draw_examples(models, folder),
+            "examples": write_examples(TranslationService(store).draw_examples(), folder),
         }
         write_text(folder / "page.json", json.dumps(page))
         write_assets(folder, models)
@@ -127,22 +126,13 @@ def describe_model(model: Model) -> dict[str, Any]:
     }
 
 
-def draw_examples(models: Sequence[Model], folder: Path) -> list[dict[str, str]]:
-    """Write drawn facades beside photos by the first model that knows facades, if any does."""
-    model = next((one for one in models if one.painted_classes == FACADES_PALETTE), None)
-    if model is None:
-        return []
-    translator, examples = Translator.load(model.folder, "cpu"), list[dict[str, str]]()
-    side = model.config.image_size
-    for seed in EXAMPLES:
-        drawing = draw_facade(seed)
-        label_map = resize(drawing, side, side)
-        gray = model.config.label_channels == 1
-        seen = Image.fromarray(label_map).convert("L") if gray else Image.fromarray(label_map)
-        photo = translator(seen).convert("RGB")
+def write_examples(pictures: Sequence[RGBImage], folder: Path) -> list[dict[str, str]]:
+    """Write examples as pictures; list their files, and the drawings that they show."""
+    examples = []
+    for seed, picture in zip(EXAMPLES, pictures, strict=False):  # all of them, or none
         file = f"examples/{seed}.webp"
-        Image.fromarray(np.hstack([label_map, np.asarray(photo)])).save(folder / file)
-        examples.append({"drawing": encode_drawing(drawing), "file": file})
+        Image.fromarray(picture).save(folder / file)
+        examples.append({"drawing": encode_drawing(draw_facade(seed)), "file": file})
     return examples
 
 
