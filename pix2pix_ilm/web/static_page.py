@@ -76,6 +76,8 @@ def export_page(
             differ from PyTorch's as in ``export_onnx``, or a folder that is not empty.
     """
     check_fillable(out)
+    if not checkpoints:
+        raise UserError("export page: expected at least one checkpoint, such as facades-in")
     store = ModelStore(out / "none", checkpoints, "cpu")
     models = list(store.catalog.models.values())
     if len(models) < len(checkpoints):

@@ -295,6 +295,7 @@ def test_what_is_missing_is_said_and_nothing_is_left(models, tmp_path, monkeypat
     (full / "file").touch()
     for arguments, message in {
         ((chosen,), full, None): "is not empty",
+        ((), out, None): "at least one checkpoint",
         ((chosen, str(other)), out, None): "two of .* have the same name",
         ((chosen,), out, full): "expected the files of onnxruntime-web's folder dist, ort.wasm",
         ((str(tmp_path / "nowhere"),), out, None): "nowhere",
