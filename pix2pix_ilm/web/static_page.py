@@ -184,7 +184,7 @@ def write_text(path: Path, text: str) -> None:
 
 def check_runtime(folder: Path) -> Path:
     """Return the folder; UserError if a file of ONNX Runtime Web is missing there."""
-    missing = [name for name in RUNTIME if not (folder / name).is_file()]
+    missing = missing_files(folder)
     if missing:
         raise UserError(
             f"--runtime {folder}: expected the files of onnxruntime-web's folder dist, "
@@ -193,10 +193,15 @@ def check_runtime(folder: Path) -> Path:
     return folder
 
 
+def missing_files(folder: Path) -> list[str]:
+    """Return the files of ONNX Runtime Web that are not in a folder."""
+    return [name for name in RUNTIME if not (folder / name).is_file()]
+
+
 def find_runtime() -> Path:
     """Return a folder with ONNX Runtime Web's files, out of npm's package on the first call."""
     folder = default_cache() / PACKAGE
-    if all((folder / name).is_file() for name in RUNTIME):
+    if not missing_files(folder):
         return folder
     make_folder(folder)
     with temporary_folder(folder) as place:

@@ -316,7 +316,7 @@ def test_what_is_missing_is_said_and_nothing_is_left(models, tmp_path, monkeypat
 
 
 def test_the_command_says_how_near_and_how_large(folder, said):
-    assert [name for name in ("colors", "other", "gray") if f"{name}: at most" in said]
+    assert all(f"{name}: at most" in said for name in ("colors", "other", "gray"))
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     assert f"Done: {folder}, {megabytes:.0f} MB" in said
     assert f"python -m http.server --directory {folder}" in said

@@ -45,19 +45,13 @@ function quietly(work) {
   setting = false;
 }
 
-function load(picture) {
-  quietly(() => setPainting("value", picture));
-}
-
-const setPainting = (() => {
-  let set;
-  quietly(() => {
-    painting.value = drawings[0];
-    const random = () => load(drawings[Math.floor(Math.random() * drawings.length)]);
-    set = component(mountPainter, one("#canvas"), painting, { random });
-  });
-  return set;
-})();
+let setPainting;
+const load = (picture) => quietly(() => setPainting("value", picture));
+const random = () => load(drawings[Math.floor(Math.random() * drawings.length)]);
+quietly(() => {
+  painting.value = drawings[0];
+  setPainting = component(mountPainter, one("#canvas"), painting, { random });
+});
 const setCompared = component(mountCompare, one("#slider"), { value: null });
 
 // What is chosen
