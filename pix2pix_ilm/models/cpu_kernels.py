@@ -3,8 +3,9 @@
 Each computes what a plain form computes, and a test holds it to that. Three facts are behind them:
 
 - PyTorch's native group norm reads its input several times faster than ``torch.var_mean`` and
-  elementwise operations do. A training step takes 1.05 to 1.11 times as long with instance norm
-  written out, and 1.02 to 1.06 times with ILM's moments and rescaling written out.
+  elementwise operations do. And ILM's auto-encoder is two dozen operations of a few numbers, which
+  cost less to differentiate by hand than to record for autograd. A training step takes 1.05 to 1.11
+  times as long with instance norm written out, and 1.03 to 1.05 times with ILM Norm written out.
 - Deep inside a U-Net, maps of a few pixels meet the largest weights. There, oneDNN spends most of a
   training step rearranging weights into its own layout and their gradients back. As a matrix
   product of windows and weights, the same sums need no other layout. A step takes 1.05 (32 filters)
@@ -17,11 +18,19 @@ The figures are of one thread of a Zen 3 EPYC; docs/performance.md has the comma
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from pix2pix_ilm.models.moments import (
+    bessel_factor,
+    pool_moments_backward,
+    sum_groups,
+)
 
 FEW = 64
 """Pixels of a batch's maps, up to which they are multiplied, not convolved (measured)."""
@@ -29,90 +38,122 @@ MANY = 200
 """Pixels of a batch's maps, from which a resize convolution is worth a kernel of its own."""
 
 
-def has_kernels(x: Float[Tensor, "b c h w"]) -> bool:
-    """Return True if the native group norm serves these maps, as it does on a CPU.
+def has_ilm_norm(x: Float[Tensor, "b c h w"], activations: tuple[object, object]) -> bool:
+    """Return True if ``ILMNorm`` serves these maps and activations, as it does on a CPU.
 
-    While compiling or exporting, the plain form is the better one: the compiler fuses it.
+    While compiling or exporting, the plain form is the better one: the compiler fuses it. It also
+    serves function transforms and forward differentiation, which look into operations.
     """
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    # Several maps that a product left as channels_last would have to be copied first.
-    return x.shape[0] == 1 or x.is_contiguous() or not is_small(x)
+    known = activations[0] in DERIVATIVES and activations[1] in DERIVATIVES
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    traced = torch.compiler.is_compiling() or transformed
+    return known and x.device.type == "cpu" and x.numel() > 0 and not traced
+
+
+class ILMNorm(torch.autograd.Function):
+    """ILM Norm as a single node of the graph, for maps (B, C, H, W) on a CPU.
+
+    The native group norm gives the channels' moments, then equations (1) and (2) and their
+    derivatives; what is between are small products. To the kernel, the channels of all instances
+    stand side by side, so that each has its own omega and beta. It divides by the biased deviation;
+    what unbiases it, a factor, goes into eps and omega.
+
+    Where derivatives are themselves to be differentiated, the layer's plain form gives them.
+    """
+
+    @staticmethod
+    def forward(ctx, x, b_omega, b_beta, w1, w2, w3, layer) -> Tensor:  # noqa: ANN001
+        batch, channels, height, width = x.shape
+        pixels = height * width
+        rows = x.reshape(1, batch * channels, pixels)
+        mean, var = channel_moments(rows)
+        mean, var = mean.view(batch, channels), var.view(batch, channels)
+        omega, beta, *encoded = layer.rescaling(
+            mean, var, b_omega, b_beta, w1, w2, w3, pixels=pixels
+        )
+        bessel = bessel_factor(channels // layer.num_groups * pixels, layer.correction)
+        omega, beta = omega.flatten().to(mean.dtype), beta.flatten().to(mean.dtype)
+        if bessel != 1:
+            omega = omega / math.sqrt(bessel)
+        sizes = 1, batch * channels, pixels, batch * layer.num_groups
+        y, *moments = torch.native_group_norm(rows, omega, beta, *sizes, layer.eps / bessel)
+        ctx.layer, ctx.sizes, ctx.bessel = layer, sizes, bessel
+        ctx.save_for_backward(x, b_omega, b_beta, w1, w2, w3, *moments, omega, mean, *encoded)
+        return torch.ops.aten._unsafe_view(y, x.shape)  # a view could not be written into
+
+    @staticmethod
+    def backward(ctx, *grad_outputs) -> tuple[Tensor | None, ...]:  # noqa: ANN001, ANN002
+        (dy,) = grad_outputs
+        layer, (_, instances, pixels, _) = ctx.layer, ctx.sizes
+        x, *weights = ctx.saved_tensors[:6]
+        if torch.is_grad_enabled():
+            derivatives = torch.func.vjp(layer.plain, x, *weights)[1]
+            return *derivatives(dy), None
+        *moments, omega, mean, keys, embedded, d_mu, d_gamma = ctx.saved_tensors[6:]
+        _, _, w1, w2, w3 = (weight.to(keys.dtype) for weight in weights)
+
+        # Through equations (2) and (1), to the maps and their rescaling.
+        rows = x.reshape(1, instances, pixels)
+        x_grad, omega_grad, beta_grad = torch.ops.aten.native_group_norm_backward(
+            dy.reshape(rows.shape), rows, *moments, omega, *ctx.sizes, [True, True, True]
+        )
+        omega_grad, beta_grad = omega_grad.view(mean.shape), beta_grad.view(mean.shape)
+        if ctx.bessel != 1:
+            omega_grad = omega_grad / math.sqrt(ctx.bessel)
+
+        # Through equations (6) to (3), the auto-encoder, to the channels' moments.
+        num_keys = d_mu.shape[1]
+        to_mu, to_gamma = sum_groups(beta_grad, num_keys), sum_groups(omega_grad, num_keys)
+        z_mu = DERIVATIVES[layer.mean_activation](to_mu.to(d_mu), d_mu)
+        z_gamma = DERIVATIVES[layer.var_activation](to_gamma.to(d_mu), d_gamma)
+        h = relu_backward(torch.stack((z_mu @ w2, z_gamma @ w3)), embedded).flatten(0, 1)
+        mu_grad, gamma_grad = (h @ w1).view(keys.shape)
+        mean_grad, var_grad = pool_moments_backward(
+            mu_grad, gamma_grad, mean, pixels, layer.correction
+        )
+
+        # To the maps: d mean / dx = 1 / n and d var / dx = 2 (x - mean) / n for n pixels.
+        slope = var_grad * (2 / pixels)
+        offset = torch.addcmul(mean_grad / pixels, slope, mean, value=-1)
+        wide = rows.to(offset.dtype)
+        x_grad = torch.addcmul(x_grad.to(wide), wide, slope.view(1, instances, 1))
+        x_grad += offset.view(1, instances, 1)
+        return (
+            x_grad.to(x.dtype).view(x.shape),
+            omega_grad.sum(0),
+            beta_grad.sum(0),
+            h.t() @ keys.flatten(0, 1),
+            z_mu.t() @ embedded[0],
+            z_gamma.t() @ embedded[1],
+            None,
+        )
+
+
+def relu_backward(grad: Tensor, y: Tensor) -> Tensor:
+    """Return the derivative by a ReLU's input, given its output."""
+    return torch.ops.aten.threshold_backward(grad, y, 0)
+
+
+DERIVATIVES: dict[object, Callable[[Tensor, Tensor], Tensor]] = {
+    torch.tanh: torch.ops.aten.tanh_backward,
+    torch.sigmoid: torch.ops.aten.sigmoid_backward,
+    torch.relu: relu_backward,
+}
+"""Activation -> derivative by its input, from that by its output, and its output."""
 
 
 def channel_moments(
-    x: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-    """Return mean and biased variance of every channel, in at least float32."""
-    return NativeMoments.apply(x)
-
-
-class NativeMoments(torch.autograd.Function):
-    """Moments out of the native group norm, with the derivatives that it has for its output only.
-
-    As d mean / dx = 1 / n and d var / dx = 2 (x - mean) / n for n pixels.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
-        batch, channels, height, width = x.shape
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        # The kernel's moments have the type of its weight.
-        weight = None if x.dtype == dtype else x.new_ones(channels, dtype=dtype)
-        _, mean, inverse_deviation = torch.native_group_norm(
-            as_rows(x), weight, None, batch, channels, height * width, channels, 0.0
-        )
-        return mean, inverse_deviation.pow(-2)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:  # noqa: ANN001 (as PyTorch calls it)
-        ctx.save_for_backward(*inputs, output[0])
-        ctx.save_for_forward(*inputs, output[0])
-
-    @staticmethod
-    def backward(ctx, *grad_outputs: Tensor) -> Tensor:  # noqa: ANN001
-        mean_grad, var_grad = grad_outputs
-        x, mean = ctx.saved_tensors
-        pixels = x.shape[2] * x.shape[3]
-        slope = var_grad * (2 / pixels)
-        offset = mean_grad / pixels - slope * mean
-        wide = x.to(slope.dtype)
-        return torch.addcmul(offset[:, :, None, None], wide, slope[:, :, None, None]).to(x.dtype)
-
-    @staticmethod
-    def jvp(ctx, *grad_inputs: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN001
-        x, mean = ctx.saved_tensors
-        tangent = grad_inputs[0].to(mean.dtype)
-        slope = 2 * (x - mean[:, :, None, None])
-        return tangent.mean((2, 3)), (slope * tangent).mean((2, 3))
-
-
-def standardize_and_rescale(
-    x: Float[Tensor, "b c h w"],
-    num_groups: int,
-    omega: Float[Tensor, "b c"],
-    beta: Float[Tensor, "b c"],
-    *,
-    eps: float,
-    bessel: float,
-) -> Float[Tensor, "b c h w"]:
-    """Return equations (1) and (2) out of one kernel, with weights of each instance's own.
-
-    To the kernel, the channels of all instances stand side by side. It divides by the biased
-    deviation, so what unbiases it, the factor ``bessel``, goes into eps and omega.
-    """
-    batch, channels, height, width = x.shape
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    rescaled = torch.group_norm(
-        as_rows(x) if batch == 1 else x.reshape(1, batch * channels, height * width),
-        batch * num_groups,
-        (omega / math.sqrt(bessel)).flatten().to(dtype),
-        beta.flatten().to(dtype),
-        eps / bessel,
+    rows: Float[Tensor, "1 c p"],
+) -> tuple[Float[Tensor, "1 c"], Float[Tensor, "1 c"]]:
+    """Return mean and biased variance of every row of pixels, in at least float32."""
+    _, channels, pixels = rows.shape
+    dtype = torch.promote_types(rows.dtype, torch.float32)
+    # The kernel's moments have the type of its weight.
+    weight = None if rows.dtype == dtype else rows.new_ones(channels, dtype=dtype)
+    _, mean, inverse_deviation = torch.native_group_norm(
+        rows, weight, None, 1, channels, pixels, channels, 0.0
     )
-    return rescaled.view(x.shape)
+    return mean, inverse_deviation.pow(-2)
 
 
 class GroupNorm(nn.GroupNorm):

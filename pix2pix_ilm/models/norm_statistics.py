@@ -7,12 +7,14 @@ and be a plain affine normalization.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pix2pix_ilm.models.norms import ILMNorm2d, pool_moments
+from pix2pix_ilm.models.moments import channel_moments
+from pix2pix_ilm.models.norms import ILMNorm2d
 
 CONSTANT = 1e-6  # standard deviation over images below which a channel does not vary
 SATURATED = 0.02  # distance from 0 or 1
@@ -81,30 +83,24 @@ def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor
 
     In the order omega, beta, each (b, c), ReLU(W1 mu), ReLU(W1 gamma), (b, m), and D_gamma, (b, c).
     """
-    records: dict[str, list[tuple[Tensor, ...]]] = {}
     layers = {n: m for n, m in network.named_modules() if isinstance(m, ILMNorm2d)}
+    records: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in layers}
 
-    def record(name: str, layer: ILMNorm2d) -> None:
-        records[name] = []
-        compute = layer.rescaling
+    def record(layer: ILMNorm2d, inputs: tuple[Tensor, ...], _output: Tensor, name: str) -> None:
+        (x,) = inputs
+        pixels = x.shape[2] * x.shape[3]
+        made = layer.rescaling(*channel_moments(x), *layer.weights, pixels=pixels)
+        predicted = made.omega - layer.weight
+        records[name].append((made.omega, made.beta, *made.embedded, predicted))
 
-        def recorded(mean: Tensor, var: Tensor, *, pixels: int) -> tuple[Tensor, Tensor]:
-            omega, beta = compute(mean, var, pixels=pixels)
-            num_keys = layer.num_channels // layer.key_group_size
-            keys = pool_moments(mean, var, num_keys, pixels, layer.correction)
-            embedded = (torch.relu(layer.encoder(of)) for of in keys)
-            records[name].append((omega, beta, *embedded, omega - layer.weight))
-            return omega, beta
-
-        layer.rescaling = recorded  # of the instance: deleting it brings the method back
-
-    for name, layer in layers.items():
-        record(name, layer)
+    hooks = [
+        layer.register_forward_hook(partial(record, name=name)) for name, layer in layers.items()
+    ]
     try:
         yield records
     finally:
-        for layer in layers.values():
-            del layer.rescaling
+        for hook in hooks:
+            hook.remove()
 
 
 def dead_fraction(embedded: Float[Tensor, "n m"]) -> float:

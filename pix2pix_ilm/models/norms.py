@@ -7,7 +7,7 @@ below are that paper's).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pix2pix_ilm.errors import ArgumentError
 from pix2pix_ilm.models import cpu_kernels
 from pix2pix_ilm.models.cpu_kernels import GroupNorm
+from pix2pix_ilm.models.moments import channel_moments, pool_moments, repeat_to
 
 Standardization = Literal["instance", "group", "layer"]
 NormName = Literal["none", "bn", "in", "gn", "ln", "ilm-in", "ilm-gn", "ilm-ln"]
@@ -110,48 +111,58 @@ class ILMNorm2d(nn.Module):
         if input.dim() == 3:
             return self(input[None])[0]
         # Tensors without storage have no autocast of their own to switch off.
-        with torch.autocast("cpu" if input.is_meta else input.device.type, enabled=False):
-            moments = channel_moments(input)
-            omega, beta = self.rescaling(*moments, pixels=input.shape[2] * input.shape[3])
-            return self.standardize_and_rescale(input, *moments, omega, beta)
+        device = "cpu" if input.is_meta else input.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self(input)
+        activations = self.mean_activation, self.var_activation
+        if cpu_kernels.has_ilm_norm(input, activations):
+            return cpu_kernels.ILMNorm.apply(input, *self.weights, self)
+        return self.plain(input, *self.weights)
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Return B_omega, B_beta, W1, W2, W3."""
+        linears = (self.encoder, self.mean_decoder, self.var_decoder)
+        return self.weight, self.bias, *(linear.weight for linear in linears)
+
+    def plain(self, x: Float[Tensor, "b c h w"], *weights: Tensor) -> Float[Tensor, "b c h w"]:
+        """Return the normalized maps by PyTorch's operations alone, given the layer's weights."""
+        pixels = x.shape[2] * x.shape[3]
+        mean, var = channel_moments(x)
+        rescaling = self.rescaling(mean, var, *weights, pixels=pixels)
+        mean, var = pool_moments(mean, var, self.num_groups, pixels, self.correction)
+        scale = rescaling.omega * repeat_to(self.num_channels, (var + self.eps).rsqrt())  # eq. (1)
+        shift = rescaling.beta - repeat_to(self.num_channels, mean) * scale  # eq. (2)
+        normalized = torch.addcmul(
+            shift[..., None, None], x.to(scale.dtype), scale[..., None, None]
+        )
+        return normalized.to(x.dtype)
 
     def rescaling(
-        self, mean: Float[Tensor, "b c"], var: Float[Tensor, "b c"], *, pixels: int
-    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+        self,
+        mean: Float[Tensor, "b c"],
+        var: Float[Tensor, "b c"],
+        b_omega: Float[Tensor, " c"],
+        b_beta: Float[Tensor, " c"],
+        w1: Float[Tensor, "m n"],
+        w2: Float[Tensor, "n m"],
+        w3: Float[Tensor, "n m"],
+        *,
+        pixels: int,
+    ) -> "Rescaling":
         """Return each instance's omega and beta from the biased moments of its channels' pixels."""
         num_keys = self.num_channels // self.key_group_size
         mu, gamma = pool_moments(mean, var, num_keys, pixels, self.correction)  # eq. (3)
         # A variance may exceed float16's largest number, 65504.
-        dtype = torch.promote_types(mu.dtype, self.encoder.weight.dtype)
-        linears = (self.encoder, self.mean_decoder, self.var_decoder)
-        w1, w2, w3 = (linear.weight.to(dtype) for linear in linears)
-        e_mu, e_gamma = torch.relu(F.linear(torch.stack((mu, gamma)).to(dtype), w1))  # eq. (4)
-        d_mu = self.mean_activation(F.linear(e_mu, w2))  # eq. (5)
-        d_gamma = self.var_activation(F.linear(e_gamma, w3))
-        omega = repeat_to(self.num_channels, d_gamma) + self.weight  # eq. (6)
-        beta = repeat_to(self.num_channels, d_mu) + self.bias
-        return omega, beta
-
-    def standardize_and_rescale(
-        self,
-        x: Float[Tensor, "b c h w"],
-        mean: Float[Tensor, "b c"],
-        var: Float[Tensor, "b c"],
-        omega: Float[Tensor, "b c"],
-        beta: Float[Tensor, "b c"],
-    ) -> Float[Tensor, "b c h w"]:
-        """Return equations (1) and (2) in one pass over the maps, from their channels' moments."""
-        pixels = x.shape[2] * x.shape[3]
-        if cpu_kernels.has_kernels(x) and x.shape[0]:
-            bessel = bessel_factor(self.num_channels // self.num_groups * pixels, self.correction)
-            return cpu_kernels.standardize_and_rescale(
-                x, self.num_groups, omega, beta, eps=self.eps, bessel=bessel
-            )
-        mean, var = pool_moments(mean, var, self.num_groups, pixels, self.correction)
-        scale = omega * repeat_to(self.num_channels, (var + self.eps).rsqrt())
-        shift = beta - repeat_to(self.num_channels, mean) * scale
-        rescaled = torch.addcmul(shift[..., None, None], x.to(scale.dtype), scale[..., None, None])
-        return rescaled.to(x.dtype)
+        dtype = torch.promote_types(mu.dtype, w1.dtype)
+        keys = torch.stack((mu, gamma)).to(dtype)
+        embedded = torch.relu(F.linear(keys, w1.to(dtype)))  # eq. (4)
+        d_mu = self.mean_activation(F.linear(embedded[0], w2.to(dtype)))  # eq. (5)
+        d_gamma = self.var_activation(F.linear(embedded[1], w3.to(dtype)))
+        omega = repeat_to(self.num_channels, d_gamma) + b_omega  # eq. (6)
+        beta = repeat_to(self.num_channels, d_mu) + b_beta
+        return Rescaling(omega, beta, keys, embedded, d_mu, d_gamma)
 
     def extra_repr(self) -> str:
         return (
@@ -160,56 +171,19 @@ class ILMNorm2d(nn.Module):
         )
 
 
-def channel_moments(
-    x: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-    """Return mean and biased variance of every channel, in at least float32."""
-    if cpu_kernels.has_kernels(x):
-        return cpu_kernels.channel_moments(x)
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    var, mean = torch.var_mean(wide, dim=(2, 3), correction=0)
-    return mean, var
+class Rescaling(NamedTuple):
+    """Rescaling that an ILM layer's auto-encoder predicts, and the steps that lead to it."""
 
-
-def pool_moments(
-    mean: Float[Tensor, "b c"],
-    var: Float[Tensor, "b c"],
-    num_groups: int,
-    pixels: int,
-    correction: int = 0,
-) -> tuple[Float[Tensor, "b g"], Float[Tensor, "b g"]]:
-    """Return the moments of groups of consecutive channels from those of the channels.
-
-    By the law of total variance, a group's variance is the mean of its channels' variances plus
-    the variance of its channels' means. A single value has variance 0 under either correction.
-
-    Args:
-        mean: of each channel's pixels.
-        var: their biased variance.
-        num_groups: number of groups.
-        pixels: pixels of each channel.
-        correction: 0 to return the groups' biased variance, 1 for the unbiased one.
-    """
-    channels = mean.shape[1] // num_groups
-    if channels > 1:
-        means = mean.unflatten(1, (num_groups, channels))
-        mean = means.mean(dim=2)
-        between = (means - mean[:, :, None]).square().mean(dim=2)
-        var = var.unflatten(1, (num_groups, channels)).mean(dim=2) + between
-    return mean, var * bessel_factor(channels * pixels, correction) if correction else var
-
-
-def bessel_factor(count: int, correction: int) -> float:
-    """Return Bessel's correction factor n / (n - correction), or n for a single value."""
-    return count / max(count - correction, 1)
-
-
-def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, "b c"]:
-    """Give each of the group's channels the group's value (the arrow of eq. 6)."""
-    batch, groups = values.shape
-    if groups == num_channels:
-        return values
-    return values[:, :, None].expand(batch, groups, num_channels // groups).flatten(1)
+    omega: Float[Tensor, "b c"]
+    beta: Float[Tensor, "b c"]
+    keys: Float[Tensor, "2 b n"]
+    """mu and gamma, eq. (3)."""
+    embedded: Float[Tensor, "2 b m"]
+    """e_mu and e_gamma, eq. (4)."""
+    d_mu: Float[Tensor, "b n"]
+    """Predicted bias of the key groups, eq. (5)."""
+    d_gamma: Float[Tensor, "b n"]
+    """Predicted weight of the key groups, eq. (5)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.autograd import forward_ad
 
 from pix2pix_ilm.models import cpu_kernels
 from pix2pix_ilm.models.cpu_kernels import DownConv, ResizeConv, UpConv
@@ -109,36 +110,64 @@ LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.chan
 def test_native_moments_are_those_of_the_pixels(shape, layout):
     batch, height, width = shape
     x = 3 + torch.randn(batch, 4, height, width, dtype=torch.float64)
-    x = x.to(memory_format=layout).requires_grad_()
-    slopes = torch.randn(2, batch, 4, dtype=torch.float64)
+    rows = x.to(memory_format=layout).reshape(1, 4 * batch, -1)
+    expected = rows.mean(2), rows.var(2, correction=0)
+    torch.testing.assert_close(cpu_kernels.channel_moments(rows), expected)
 
-    moments = cpu_kernels.channel_moments(x)
-    expected = x.mean((2, 3)), x.var((2, 3), correction=0)
-    for ours, plain in zip(moments, expected, strict=True):
-        torch.testing.assert_close(ours, plain)
-    gradients = (
-        torch.autograd.grad((mean * slopes[0] + var * slopes[1]).sum(), x)[0]
-        for mean, var in (moments, expected)
-    )
-    torch.testing.assert_close(*gradients)
+
+def ilm_norm(standardization="instance", **options):
+    options = {"num_groups": 2, "key_group_size": 2, "reduction": 1} | options
+    return ILMNorm2d(8, standardization, **options).double()
 
 
 @LAYOUTS
 @pytest.mark.parametrize("correction", [0, 1])
+@pytest.mark.parametrize("key_group_size", [1, 2])
 @pytest.mark.parametrize("standardization", ["instance", "group", "layer"])
 @pytest.mark.parametrize("shape", [(1, 2, 3), (3, 2, 2), (1, 9, 8), (2, 20, 30)])
-def test_ilm_norm_is_its_plain_form(standardization, correction, shape, layout, monkeypatch):
+def test_ilm_norm_is_its_plain_form(
+    standardization, key_group_size, correction, shape, layout, monkeypatch
+):
     """Value and all gradients of the kernels' and of the written-out arithmetic, in float64."""
     batch, height, width = shape
-    norm = ILMNorm2d(
-        8, standardization, num_groups=2, key_group_size=2, reduction=1, correction=correction
-    ).double()
+    norm = ilm_norm(standardization, key_group_size=key_group_size, correction=correction)
     x = 1 + torch.randn(batch, 8, height, width, dtype=torch.float64)
     x = x.to(memory_format=layout)
     ours = results(norm, x, norm)
-    monkeypatch.setattr(cpu_kernels, "has_kernels", lambda _: False)
+    monkeypatch.setattr(cpu_kernels, "has_ilm_norm", lambda *_: False)
     for fast, plain in zip(ours, results(norm, x, norm), strict=True):
         torch.testing.assert_close(fast, plain)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "cos"])
+def test_activations_have_their_derivatives(name):
+    activation = getattr(torch, name)
+    norm = ilm_norm(mean_activation=activation, var_activation=activation)
+    x = torch.randn(2, 8, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(norm, x)
+
+
+def test_derivatives_of_ilm_norm_can_be_differentiated():
+    """A gradient penalty does so."""
+    norm = ilm_norm(key_group_size=1)
+    x = torch.randn(2, 8, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(norm, x)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+def test_forward_differentiation_of_ilm_norm_gives_its_slope():
+    norm = ilm_norm()
+    x, direction = torch.randn(2, 1, 8, 3, 3, dtype=torch.float64)
+    with forward_ad.dual_level():
+        slope = forward_ad.unpack_dual(norm(forward_ad.make_dual(x, direction))).tangent
+    with torch.no_grad():
+        difference = norm(x + 1e-6 * direction) - norm(x - 1e-6 * direction)
+    torch.testing.assert_close(slope, difference / 2e-6, rtol=1e-5, atol=1e-6)
+
+
+def test_the_next_layer_may_write_into_ilm_norm_s_output():
+    norm, x = ilm_norm(), torch.randn(2, 8, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: norm(x).mul_(2).tanh_(), x)
 
 
 @LAYOUTS

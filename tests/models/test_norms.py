@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 from torchvision import models
 
+from pix2pix_ilm.models.moments import pool_moments
 from pix2pix_ilm.models.norms import (
     NORM_NAMES,
     ILMNorm2d,
     NormOptions,
     make_norm,
-    pool_moments,
 )
 
 STANDARDIZATIONS = ("instance", "group", "layer")
