@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from pix2pix_ilm.data.downloads import KNOWN, manifest
 from pix2pix_ilm.data.images import Channels, describe_left_out, is_image_file
 from pix2pix_ilm.data.pairs import (
@@ -18,9 +20,13 @@ from pix2pix_ilm.data.pairs import (
     split_folders,
 )
 from pix2pix_ilm.data.palette import Palette
+from pix2pix_ilm.data.palette_proposal import Counts, read_content
 from pix2pix_ilm.data.parallel import in_parallel
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import list_folder, list_problems
+
+LOOKED_AT = 8  # label maps whose colors are compared with their classes'
+FAR = 80  # distance in RGB that neither compression nor smoothing makes in most pixels
 
 
 def check_folder(root: Path, palette: Palette | None = None, direction: Direction = "BtoA") -> str:
@@ -57,6 +63,36 @@ def check_folder(root: Path, palette: Palette | None = None, direction: Directio
     if manifest(root) == KNOWN["facades"].manifest:
         lines.append("this is CMP Facades as pix2pix distributes it, intact; its direction is BtoA")
     return "\n".join(lines)
+
+
+def check_colors(pairs: Sequence[Pair], palette: Palette, direction: Direction) -> None:
+    """Refuse label maps in other colors than the classes have, after a look at a few of them.
+
+    Args:
+        pairs: of one split.
+        palette: whose nearest classes their label maps are to be read as.
+        direction: AtoB if A is the label map, BtoA if B is.
+
+    Raises:
+        SettingError: most pixels are far from every class's color, as a photo's are.
+    """
+    side = 0 if direction == "AtoB" else 1
+    some = pairs[:: max(1, len(pairs) // LOOKED_AT)][:LOOKED_AT]
+    contents = [read_content(pair, side) for pair in some]
+    if any(content.is_index_map for content in contents):
+        return
+    seen = Counts.sum([content.every for content in contents])
+    classes = palette.paint(palette.nearest(seen.colors.astype(np.uint8)))
+    far = np.linalg.norm(seen.colors - classes, axis=1) > FAR
+    share = seen.counts[far].sum() / seen.counts.sum()
+    if share > 1 / 2:
+        raise SettingError(
+            "label_classes",
+            f"classes whose colors the label maps, {direction[0]}, have ({share:.0%} of their "
+            "pixels are far from these)",
+            palette.title,
+            "see --direction, or let 'pix2pix-ilm data palette' propose classes; or none",
+        )
 
 
 def describe_training(root: Path, split: str, val_split: str, pairs: Sequence[Pair]) -> str:

@@ -11,11 +11,12 @@ from tyro.constructors import PrimitiveConstructorSpec
 from pix2pix_ilm.data.augment import Augmentation
 from pix2pix_ilm.data.images import Channels
 from pix2pix_ilm.data.pairs import Direction
-from pix2pix_ilm.data.palette import Palette, find_palette
+from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette, find_palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.training.losses import GanLoss, Objective
 
 IMAGE_SIZES = (32, 64, 128, 256, 512, 1024)
@@ -233,6 +234,7 @@ class TrainConfig:
         return self.lr * (1 - decayed / (decay_epochs + 1))
 
 
+NEUTRAL = NormOptions(neutral_start=True)
 PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "quick": (
         "Embedded synthetic facades, small network: minutes on a CPU.",
@@ -250,6 +252,22 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "facades": (
         "CMP Facades as pix2pix splits it (400 train, 106 test), full-size network.",
         TrainConfig(),
+    ),
+    "best": (
+        "CMP Facades, and all that made its photos better after pix2pix: see docs/recipe.md.",
+        TrainConfig(
+            label_classes=FACADES_PALETTE,
+            generator=GeneratorConfig(
+                depth=7, norm="ilm-in", norm_options=NEUTRAL, upsample="resize", noise=0.2
+            ),
+            discriminator=DiscriminatorConfig(norm="ilm-in", norm_options=NEUTRAL),
+            epochs=100,
+            l1_weight=20.0,
+            feature_matching=10.0,
+            perceptual=10.0,
+            augment_discriminator=("translation", "cutout"),
+            ema=0.999,
+        ),
     ),
     "paper": (
         "CMP Facades as the ILM Norm paper splits it (200 train, 200 held out).",

@@ -22,7 +22,7 @@ from pix2pix_ilm.checkpoints import (
 )
 from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
-from pix2pix_ilm.data.check import describe_training
+from pix2pix_ilm.data.check import check_colors, describe_training
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
@@ -102,6 +102,8 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     val_pairs = find_pairs(root, val_split)
     if is_main_process():
         say(describe_training(root, config.train_split, val_split, train_pairs))
+    if config.label_classes is not None:
+        check_colors(train_pairs, config.label_classes, config.direction)
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
         of_all = f" divided by {processes} processes" if processes > 1 else ""

@@ -55,6 +55,18 @@ def test_flags_reach_the_networks(run, tiny, drawn_pairs, tmp_path):
     assert record["config"]["generator"]["norm_options"]["num_groups"] == 2
 
 
+def test_the_best_recipe_trains_and_flags_go_before(run, tiny, drawn_pairs, tmp_path, capsys):
+    common = ["best", "--data", drawn_pairs, *tiny, "--generator.depth", 5, "--epochs", 1,
+              "--checkpoints", tmp_path, "--device", "cpu"]  # fmt: skip
+    assert run("train", *common, "--name", "own", "--generator.noise", 0.1) == 0
+    config = json.loads((tmp_path / "own" / "run.json").read_text())["config"]
+    assert (config["generator"]["noise"], config["generator"]["upsample"]) == (0.1, "resize")
+
+    assert run("train", *common, "--name", "turned", "--direction", "AtoB") == 2
+    assert "--label-classes: expected classes whose colors" in capsys.readouterr().err
+    assert not (tmp_path / "turned").exists()
+
+
 def test_settings_come_from_a_file_and_flags_go_before(run, trained, drawn_pairs, tmp_path):
     (tmp_path / "mine.json").write_text(
         json.dumps({"data": str(drawn_pairs), "image_size": 32, "generator": {"ngf": 4}})

@@ -4,10 +4,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.check import check_folder, left_out
+from pix2pix_ilm.data.check import check_colors, check_folder, left_out
 from pix2pix_ilm.data.downloads import KNOWN, manifest
 from pix2pix_ilm.data.images import SUFFIXES
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.data.pairs import Pair, find_pairs
+from pix2pix_ilm.data.palette import FACADES_PALETTE
+from pix2pix_ilm.errors import SettingError, UserError
 
 
 @pytest.fixture
@@ -30,6 +32,25 @@ def test_good_pairs_are_counted_by_split_with_their_sizes(root):
         "train: 3 good pairs (side by side in train, halves of 8x8 and 1 other sizes)",
         "test: 1 good pairs (side by side in test, halves of 8x8)",
     ]
+
+
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_label_maps_must_have_the_colors_of_their_classes(drawn_pairs, direction):
+    """The other direction takes photos for label maps."""
+    pairs = find_pairs(drawn_pairs, "train")
+    if direction == "BtoA":
+        check_colors(pairs, FACADES_PALETTE, direction)
+        return
+    with pytest.raises(SettingError, match=r"colors the label maps, A, have \(\d+% of"):
+        check_colors(pairs, FACADES_PALETTE, direction)
+
+
+def test_index_maps_have_no_colors_to_compare(tmp_path):
+    for side, mode in (("A", "RGB"), ("B", "L")):
+        (tmp_path / side).mkdir()
+        Image.new(mode, (8, 8), 3 if mode == "L" else "white").save(tmp_path / side / "1.png")
+    pairs = [Pair("1", (tmp_path / "A" / "1.png", tmp_path / "B" / "1.png"))]
+    check_colors(pairs, FACADES_PALETTE, "BtoA")
 
 
 def test_a_folder_without_splits_shows_how_it_will_be_divided(tmp_path, noise, save):

@@ -95,3 +95,13 @@ def test_a_training_is_named_by_its_configuration_and_seed(tmp_path):
     assert (training.run_name, training.checkpoints, training.seed) == (
         "ilm-in-in-seed2", tmp_path, 2
     )  # fmt: skip
+
+
+def test_the_best_recipe_is_one_that_the_study_measures():
+    arms = make_arms(STUDIES["recipe"], "facades", [])
+    measured = next(arm.config for arm in arms if arm.name == "all-ilm-noise-l1-20")
+    size = {"generator": replace(measured.generator, ngf=64, depth=7)} | {
+        name: getattr(PRESETS["best"][1], name) for name in ("image_size", "val_split", "epochs")
+    }
+    measured = replace(measured, discriminator=replace(measured.discriminator, ndf=64), **size)
+    assert PRESETS["best"][1] == measured
