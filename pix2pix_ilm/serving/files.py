@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.progress import track
 
 from pix2pix_ilm.data.images import list_images, read_image, write_image
 from pix2pix_ilm.data.pairs import no_images, read_halves
+from pix2pix_ilm.data.parallel import attempt, in_parallel
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_problems, make_folder
@@ -42,13 +44,24 @@ def translate_files(
     targets = plan(inputs, out)
     translator = Translator.load(checkpoint, device, fast=fast)
     make_folder(out)
-    problems = []
-    for target, source in track(targets.items(), "Translating", disable=not sys.stdout.isatty()):
-        try:
-            label_map = read_label(source, translator, side_by_side)
-            write_image(target, translator([label_map])[0])
-        except UserError as error:
-            problems.append(str(error))
+
+    def translate(label_map: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c2"]:
+        return translator([label_map])[0]
+
+    def write(photo: tuple[Path, np.ndarray | UserError]) -> None:
+        target, pixels = photo
+        if isinstance(pixels, UserError):
+            raise pixels
+        write_image(target, pixels)
+
+    # Threads read ahead and write behind; this one translates.
+    read = partial(read_label, translator=translator, side_by_side=side_by_side)
+    label_maps = in_parallel(attempt(read), targets.values())
+    photos = zip(targets, map(attempt(translate), label_maps), strict=True)
+    written = in_parallel(attempt(write), photos)
+    hidden = not sys.stdout.isatty()
+    results = list(track(written, "Translating", len(targets), disable=hidden))
+    problems = [str(result) for result in results if result is not None]
     if problems:
         done = len(targets) - len(problems)
         raise UserError(

@@ -1,8 +1,9 @@
+import threading
 import time
 
 import pytest
 
-from pix2pix_ilm.data.parallel import all_or_listing
+from pix2pix_ilm.data.parallel import AHEAD, all_or_listing, in_parallel
 
 
 def test_work_in_parallel_keeps_the_order():
@@ -19,3 +20,18 @@ def test_only_mistakes_of_people_are_listed():
 
     with pytest.raises(ZeroDivisionError):
         all_or_listing(work, range(3))
+
+
+def test_items_are_taken_in_this_thread_and_only_a_few_ahead():
+    taken = []
+
+    def items():
+        for item in range(10 * AHEAD):
+            taken.append(threading.current_thread())
+            yield item
+
+    results = in_parallel(lambda item: -item, items())
+    assert next(results) == 0
+    assert len(taken) <= AHEAD + 1
+    assert list(results) == [-item for item in range(1, 10 * AHEAD)]
+    assert set(taken) == {threading.current_thread()}

@@ -48,6 +48,12 @@ def test_bad_files_are_named_and_the_others_translated(make_checkpoint, folder, 
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_photos_that_cannot_be_written_are_named(make_checkpoint, folder, tmp_path):
+    (tmp_path / "out" / "2.png" / "x").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"2 of 3 images translated; not these \(1\):\n.*2.png"):
+        translate_files([folder], make_checkpoint(), tmp_path / "out", device="cpu")
+
+
 def test_a_missing_input_is_named(make_checkpoint, tmp_path):
     with pytest.raises(UserError, match=r"nowhere.png: no such file"):
         translate_files([tmp_path / "nowhere.png"], make_checkpoint(), tmp_path / "out")
