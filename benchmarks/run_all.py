@@ -2,6 +2,7 @@
 
     python benchmarks/run_all.py --out results.json
     python benchmarks/run_all.py --tables docs/results/*.json
+    python benchmarks/run_all.py --out new.json --compare results.json
 
 On a CUDA device the training step is measured for batches of 1, 4 and 16 and all precisions, the
 most promising ones in all modes. A file is written after every benchmark, so that what was measured
@@ -19,6 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import compare
 import data_scale
 import startup
 import torch
@@ -42,7 +44,7 @@ BENCHMARKS: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Run all benchmarks, make tables of what they found, or both."""
+    """Run all benchmarks, make tables of what they found, or compare it with what others found."""
 
     out: Path | None = None
     """The JSON file to write."""
@@ -52,6 +54,8 @@ class Options:
     """Benchmarks to run."""
     tables: tuple[Path, ...] = ()
     """JSON files whose figures go into docs/performance.md; later ones come last."""
+    compare: Path | None = None
+    """An older JSON file, to say what became slower than in it; the exit code is then 1."""
     document: Path = DOCUMENT
     """The Markdown file that receives the tables."""
 
@@ -62,6 +66,13 @@ def main(options: Options) -> None:
     if options.tables:
         files = [json.loads(file.read_text()) for file in options.tables]
         fill_in(options.document, [entry for file in files for entry in file["benchmarks"]])
+    if options.compare:
+        now = options.out or options.tables[-1]
+        changes = compare.compare(
+            *(json.loads(path.read_text()) for path in (options.compare, now))
+        )
+        Console().print(compare.table(changes))
+        raise SystemExit(any(change.verdict == "slower" for change in changes))
 
 
 def run(options: Options, out: Path) -> None:
