@@ -1,4 +1,4 @@
-"""Time to translate one label map: the network by itself against the Translator's way, in one run.
+"""Time to translate one label map: the network by itself against the Translator's ways, in one run.
 
 The variants take turns; ratios of their shortest turns are what to read on a shared machine. With
 one thread (OMP_NUM_THREADS=1), CPU time is measured, in which other programs do not count.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -22,6 +23,8 @@ from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.inference import fast_dtype, infer
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
+from pix2pix_ilm.serving.onnx_export import to_onnx
+from pix2pix_ilm.serving.onnx_runtime import make_session, runner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,11 @@ def networks(
     made = {"plain": generator, "Translator": partial(infer, generator)}
     if dtype := fast_dtype(device):
         made["Translator, fast"] = partial(infer, deepcopy(generator).to(dtype))
+    if device.type == "cpu" and find_spec("onnxruntime"):
+        model = to_onnx(
+            generator, options.image_size, None, dynamic_size=False, float16=False
+        ).SerializeToString()
+        made["ONNX Runtime"] = runner(make_session(model))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 from tyro.conf import Positional
@@ -28,6 +29,9 @@ class Translate:
     """Compute in bfloat16, where the processor has instructions for it."""
     device: Device = "auto"
     """Device to compute on; auto: the fastest that is there."""
+    backend: Literal["auto", "torch", "onnx"] = "auto"
+    """Program that computes: PyTorch, or ONNX Runtime, for which 'export onnx' must have written
+    model.onnx into the checkpoint's folder; auto: that one on a CPU, if it is there."""
 
     def __post_init__(self) -> None:
         if not self.inputs:

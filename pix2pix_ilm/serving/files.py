@@ -15,6 +15,7 @@ from pix2pix_ilm.data.parallel import attempt, in_parallel
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_problems, make_folder
+from pix2pix_ilm.serving.onnx_runtime import Backend
 from pix2pix_ilm.serving.translator import Translator
 
 
@@ -26,6 +27,7 @@ def translate_files(
     side_by_side: bool = False,
     fast: bool = False,
     device: Device = "auto",
+    backend: Backend = "auto",
 ) -> None:
     """Write ``out/NAME.png`` for every input file, and every image directly in an input folder.
 
@@ -36,13 +38,14 @@ def translate_files(
         side_by_side: inputs are pairs, of which only the half that is the label map is read.
         fast: in bfloat16, where that is faster.
         device: where to compute.
+        backend: by which program, as of ``Translator.from_pretrained``.
 
     Raises:
         UserError: no checkpoint or no images; or, after the others were translated, a list of
             the files that could not be.
     """
     targets = plan(inputs, out)
-    translator = Translator.load(checkpoint, device, fast=fast)
+    translator = Translator.load(checkpoint, device, fast=fast, backend=backend)
     make_folder(out)
 
     def translate(label_map: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c2"]:

@@ -2,7 +2,8 @@
 
 The exported network takes ``label_map``, float32 (batch, channels, height, width) in [-1, 1], and
 gives ``photo`` of the same batch, height and width, float32 in [-1, 1]. It consists of ONNX's
-standard operators only. Its metadata holds the checkpoint's ``config.json``.
+standard operators only. Its metadata holds the checkpoint's ``config.json``, and the SHA-256 of its
+weights' file.
 
 A generator of label classes takes the same RGB label maps as one without: the nearest class of
 each pixel is found in the exported network. Who has index maps paints them with the colors of the
@@ -10,7 +11,7 @@ palette, which the metadata holds.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -23,23 +24,29 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from pix2pix_ilm.checkpoints import MODEL_CONFIG, load_generator
+from pix2pix_ilm.checkpoints import MODEL_CONFIG, load_generator, resolve_checkpoint
 from pix2pix_ilm.data.images import as_array, encode_label_maps, to_model_range, to_uint8
 from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
-from pix2pix_ilm.inference import infer
+from pix2pix_ilm.inference import Run, infer
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.serving.onnx_runtime import (
+    INPUT,
+    OUTPUT,
+    WEIGHTS_HASH,
+    hash_weights,
+    make_session,
+    runner,
+)
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-INPUT, OUTPUT = "label_map", "photo"
 TOLERANCE, FLOAT16_TOLERANCE = 0.001, 0.03  # one step of an 8-bit image is 2 / 255, or 0.008
 PROTOBUF_LIMIT = 2**31  # bytes of one message, hence of an ONNX file with its weights inside
 CHECKED_BATCH = 2
-Run = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +93,19 @@ def export_onnx(
             0.03 with float16. Nothing is written then.
     """
     require_onnx()
-    generator, model_config = load_generator(checkpoint)
+    folder = resolve_checkpoint(checkpoint)
+    generator, model_config = load_generator(folder)
     size = checked_size(size, dynamic_size, model_config.image_size, generator.config.size_multiple)
     palette = model_config.palette
     model = to_onnx(generator, size, palette, dynamic_size=dynamic_size, float16=float16)
     model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(model_config), default=str))
+    model.metadata_props.add(key=WEIGHTS_HASH, value=hash_weights(folder))
 
     content = model.SerializeToString()
     multiple = generator.config.size_multiple
     sizes = [(size, size), (multiple, 2 * multiple)] if dynamic_size else [(size, size)]
     tolerance = FLOAT16_TOLERANCE if float16 else TOLERANCE
-    differences = compare(generator, onnx_runner(content), sizes, tolerance, palette)
+    differences = compare(generator, runner(make_session(content)), sizes, tolerance, palette)
     if not differences.tolerable:
         raise UserError(
             f"{out}: not written, because its photos differ from PyTorch's by up to "
@@ -228,14 +237,6 @@ class InFloat32(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         return self.layer(x.float()).to(x.dtype)
-
-
-def onnx_runner(content: bytes) -> Run:
-    """Return a function from label maps to photos by an ONNX model, on the CPU."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return lambda label_map: torch.from_numpy(session.run([OUTPUT], {INPUT: label_map.numpy()})[0])
 
 
 def compare(

@@ -10,12 +10,13 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from pix2pix_ilm.checkpoints import ModelConfig, load_generator
+from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
 from pix2pix_ilm.data.images import as_array, as_image, first_frame, read_image
 from pix2pix_ilm.devices import Device, pick_device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.inference import fast_dtype, generate
+from pix2pix_ilm.inference import Run, fast_dtype, generate
 from pix2pix_ilm.models.generator import UNetGenerator
+from pix2pix_ilm.serving.onnx_runtime import Backend, load_run
 
 LARGEST_SIDE = 4096
 
@@ -37,6 +38,8 @@ class Translator:
         device: where to compute.
         fast: compute in bfloat16 where the processor has instructions for it; photos differ by
             little more than a rounding.
+        run: another program for the same network, in float32 on the CPU; photos with dropout are
+            still made here.
     """
 
     def __init__(
@@ -46,15 +49,22 @@ class Translator:
         device: str | torch.device = "cpu",
         *,
         fast: bool = False,
+        run: Run | None = None,
     ) -> None:
         device = torch.device(device)
         dtype = fast_dtype(device) if fast else None
         self.generator = deepcopy(generator).to(device, dtype or torch.float32).eval()
         self.config = config
+        self.run = run
 
     @classmethod
     def from_pretrained(
-        cls, checkpoint: str | Path, device: Device = "auto", *, fast: bool = False
+        cls,
+        checkpoint: str | Path,
+        device: Device = "auto",
+        *,
+        fast: bool = False,
+        backend: Backend = "auto",
     ) -> "Translator":
         """Load a checkpoint, by default onto the fastest device that is there.
 
@@ -63,12 +73,18 @@ class Translator:
                 or OWNER/NAME on the Hugging Face hub, with @REVISION after it if need be.
             device: where to compute.
             fast: in bfloat16, where the processor has instructions for it.
+            backend: torch; onnx: ONNX Runtime, for which the network must have been exported into
+                the checkpoint's folder; auto: that one on a CPU, if it is there and not ``fast``.
 
         Raises:
-            UserError: not a checkpoint, weights that do not fit, or no such device.
+            UserError: not a checkpoint, weights that do not fit, no such device, or what ONNX
+                Runtime needs is missing.
         """
-        generator, config = load_generator(checkpoint)
-        return cls(generator, config, pick_device(device), fast=fast)
+        folder, place = resolve_checkpoint(checkpoint), pick_device(device)
+        generator, config = load_generator(folder)
+        if backend == "auto" and (fast or place.type != "cpu"):
+            backend = "torch"
+        return cls(generator, config, place, fast=fast, run=load_run(folder, backend))
 
     load = from_pretrained
 
@@ -153,7 +169,8 @@ class Translator:
         for label_map in label_maps:
             self._check(label_map)
         batch = torch.from_numpy(np.stack(label_maps))
-        photos = generate(self.generator, batch, palette=self.config.palette, sample=sample)
+        palette = self.config.palette
+        photos = generate(self.generator, batch, palette=palette, sample=sample, run=self.run)
         return photos.cpu().numpy()
 
     def _check(self, label_map: np.ndarray) -> None:
