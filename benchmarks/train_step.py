@@ -147,12 +147,18 @@ def our_step(options: Options, data: Path, norm: NormName, mode: StepMode) -> St
         step_mode=mode,
         tracker="none",
     )
+    return make_training_step(config, data, data / "cache")
+
+
+def make_training_step(config: TrainConfig, data: Path, cache: Path) -> Step:
+    """Make the step of a training on a folder's pairs, which go round and round."""
     accelerator = make_accelerator(config)
     pairs = load_pairs(
-        find_pairs(data, "train"),
+        find_pairs(data, config.train_split),
         config.stored_size,
         direction=config.direction,
-        cache=data / "cache",
+        label_channels=config.label_channels,
+        cache=cache,
     )
     pairs = pairs.to(accelerator.device)
     step = make_step(config, accelerator, build_networks(config, accelerator), pairs, print)

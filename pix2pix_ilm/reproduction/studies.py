@@ -55,6 +55,9 @@ def without(part: str) -> str:
     return " ".join(flags for name, flags in PARTS.items() if name != part)
 
 
+BEST = f"{without('perceptual')} --perceptual 30 {TEXTURE} --l1-weight 50"
+"""The preset best's, beside the norms'."""
+
 STUDIES = {
     "table6": Design(
         preset="paper",
@@ -90,14 +93,8 @@ STUDIES = {
                 f"{ILM} {NEUTRAL} {ALL} --generator.upsample resize",
             ),
             "all-ilm-noise": ("ILM+IN, all, resize, noise", f"{ILM} {NEUTRAL} {ALL} {TEXTURE}"),
-            "all-ilm-noise-l1-20": (
-                "ILM+IN, all, resize, noise, L1 weight 20",
-                f"{ILM} {NEUTRAL} {ALL} {TEXTURE} --l1-weight 20",
-            ),
-            "all-in-noise-l1-20": (
-                "IN, all, resize, noise, L1 weight 20",
-                f"{ALL} {TEXTURE} --l1-weight 20",
-            ),
+            "best-ilm": ("ILM+IN, best", f"{ILM} {NEUTRAL} {BEST}"),
+            "best-in": ("IN, best", BEST),
             "all-ilm-l1-30": ("ILM+IN, all, L1 weight 30", f"{ILM} {NEUTRAL} {ALL} --l1-weight 30"),
             "all-ilm-color": (
                 "ILM+IN, all and color in augment",

@@ -99,7 +99,7 @@ def test_a_training_is_named_by_its_configuration_and_seed(tmp_path):
 
 def test_the_best_recipe_is_one_that_the_study_measures():
     arms = make_arms(STUDIES["recipe"], "facades", [])
-    measured = next(arm.config for arm in arms if arm.name == "all-ilm-noise-l1-20")
+    measured = next(arm.config for arm in arms if arm.name == "best-ilm")
     size = {"generator": replace(measured.generator, ngf=64, depth=7)} | {
         name: getattr(PRESETS["best"][1], name) for name in ("image_size", "val_split", "epochs")
     }
