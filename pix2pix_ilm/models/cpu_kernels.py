@@ -44,10 +44,11 @@ def has_ilm_norm(x: Float[Tensor, "b c h w"], activations: tuple[object, object]
     While compiling or exporting, the plain form is the better one: the compiler fuses it. It also
     serves function transforms and forward differentiation, which look into operations.
     """
-    known = activations[0] in DERIVATIVES and activations[1] in DERIVATIVES
-    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    traced = torch.compiler.is_compiling() or transformed
-    return known and x.device.type == "cpu" and x.numel() > 0 and not traced
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.numel() == 0:
+        return False
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return False
+    return all(activation in DERIVATIVES for activation in activations)
 
 
 class ILMNorm(torch.autograd.Function):
