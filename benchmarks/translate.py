@@ -37,6 +37,8 @@ class Options:
     batch_size: int = 1
     device: Device = "auto"
     norms: tuple[NormName, ...] = ("in", "ilm-in")
+    onnx: bool = True
+    """Also run the networks by ONNX Runtime, where it is installed, on a CPU."""
     rounds: int = 40
     """Turns of each variant."""
 
@@ -87,7 +89,7 @@ def networks(
     made = {"plain": generator, "Translator": partial(infer, generator)}
     if dtype := fast_dtype(device):
         made["Translator, fast"] = partial(infer, deepcopy(generator).to(dtype))
-    if device.type == "cpu" and find_spec("onnxruntime"):
+    if options.onnx and device.type == "cpu" and find_spec("onnxruntime"):
         model = to_onnx(
             generator, options.image_size, None, dynamic_size=False, float16=False
         ).SerializeToString()

@@ -288,8 +288,8 @@ def test_memory_and_files_do_not_pile_up(site):
         gc.collect()
         return process.memory_info().rss
 
-    warm = translate(30)
-    assert translate(60) - warm < 30 << 20
+    warm = translate(20)
+    assert translate(30) - warm < 15 << 20
 
 
 def test_the_server_asks_nobody(site, label_map, monkeypatch):
