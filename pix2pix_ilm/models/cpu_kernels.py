@@ -224,9 +224,11 @@ class ResizeConv(nn.Conv2d):
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
         if not (torch.compiler.is_exporting() or composes(input)):
             return super().forward(F.interpolate(input, scale_factor=2, mode="nearest"))
-        turned = self.weight.transpose(0, 1).flatten(2).flip(2)
+        # In float32 at least: ONNX Runtime cannot multiply float16 on a CPU.
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        turned = self.weight.to(dtype).transpose(0, 1).flatten(2).flip(2)
         spread = torch.eye(3, 4) + torch.eye(4)[1:]
-        kernel = turned @ torch.kron(spread, spread).to(turned)
+        kernel = (turned @ torch.kron(spread, spread).to(turned)).to(self.weight.dtype)
         return F.conv_transpose2d(input, kernel.unflatten(2, (4, 4)), self.bias, 2, 1)
 
 
