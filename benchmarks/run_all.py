@@ -65,7 +65,10 @@ def main(options: Options) -> None:
         run(options, options.out)
     if options.tables:
         files = [json.loads(file.read_text()) for file in options.tables]
-        fill_in(options.document, [entry for file in files for entry in file["benchmarks"]])
+        entries = [entry for file in files for entry in file.get("benchmarks", ())]
+        fill_in(options.document, entries)
+    if options.compare and not (options.out or options.tables):
+        raise SystemExit("--compare: expected a newer file, as --out or --tables; found none")
     if options.compare:
         now = options.out or options.tables[-1]
         changes = compare.compare(

@@ -149,13 +149,13 @@ def train_plain(options: Options) -> None:
     """Train the plain recipe, from where it was stopped; an epoch's LPIPS a line."""
     recipe = make_plain(options)
     state_file, course_file = options.out / "plain.pt", options.out / "plain.jsonl"
-    course = read_plain(options.out)
+    course: Course = []
     parts: list[Any] = [recipe.generator, recipe.discriminator, *recipe.optimizers]
     if state_file.exists():
         states = torch.load(state_file, weights_only=True)
         for part, state in zip(parts, states["parts"], strict=True):
             part.load_state_dict(state)
-        course = course[: states["epoch"]]  # a line may have been written after the last save
+        course = read_plain(options.out)[: states["epoch"]]  # lines may be newer than the save
     val = load_pairs(find_pairs(options.data, "val"), options.image_size, direction="BtoA")
     for epoch in range(len(course), options.plain_epochs):
         for _ in range(len(recipe.loader)):

@@ -44,8 +44,9 @@ def generate(
     height, width = label_maps.shape[1:3]
     if run is not None and sample is None:
         if palette is not None and label_maps.shape[3] == 1:
-            label_maps = torch.from_numpy(palette.paint(label_maps.numpy()))
-        padded = pad_to_multiple(to_model_range(label_maps), generator.config.size_multiple)
+            label_maps = torch.from_numpy(palette.paint(label_maps.cpu().numpy()))
+        images = to_model_range(label_maps.cpu())
+        padded = pad_to_multiple(images, generator.config.size_multiple)
         return to_uint8(run(padded)[:, :, :height, :width])
     label_maps = label_maps.to(next(generator.parameters()).device)
     images = encode_label_maps(label_maps, palette)

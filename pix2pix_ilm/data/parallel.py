@@ -47,18 +47,20 @@ def attempt(work: Callable[[Item], Result]) -> Callable[[Item | UserError], Resu
     return attempted
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_parallel(
+    work: Callable[[Item], Result], items: Iterable[Item], ahead: int = AHEAD
+) -> Iterator[Result]:
     """Yield results in the order of the items, from as many threads as decoding can use.
 
-    Items are taken in the caller's thread, and only a few more than it has asked results for, so
-    that what makes them may itself be slow, or make more than memory holds.
+    Items are taken in the caller's thread, so that what makes them may itself be slow, and only
+    ``ahead`` more than it has taken results of, so that they need not fit into memory.
     """
     pool = ThreadPoolExecutor()
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) > AHEAD:
+            while waiting and (len(waiting) > ahead or waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

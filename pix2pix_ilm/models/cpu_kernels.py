@@ -48,7 +48,8 @@ def has_ilm_norm(x: Float[Tensor, "b c h w"], activations: tuple[object, object]
         return False
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return False
-    return all(activation in DERIVATIVES for activation in activations)
+    known = list(DERIVATIVES)  # an activation need not have a hash
+    return all(activation in known for activation in activations)
 
 
 class ILMNorm(torch.autograd.Function):
@@ -86,11 +87,12 @@ class ILMNorm(torch.autograd.Function):
     def backward(ctx, *grad_outputs) -> tuple[Tensor | None, ...]:  # noqa: ANN001, ANN002
         (dy,) = grad_outputs
         layer, (_, instances, pixels, _) = ctx.layer, ctx.sizes
-        x, *weights = ctx.saved_tensors[:6]
+        saved = ctx.saved_tensors  # to be read once: activation checkpointing gives them once
+        x, *weights = saved[:6]
         if torch.is_grad_enabled():
             derivatives = torch.func.vjp(layer.plain, x, *weights)[1]
             return *derivatives(dy), None
-        *moments, omega, mean, keys, embedded, d_mu, d_gamma = ctx.saved_tensors[6:]
+        *moments, omega, mean, keys, embedded, d_mu, d_gamma = saved[6:]
         _, _, w1, w2, w3 = (weight.to(keys.dtype) for weight in weights)
 
         # Through equations (2) and (1), to the maps and their rescaling.
@@ -107,7 +109,8 @@ class ILMNorm(torch.autograd.Function):
         to_mu, to_gamma = sum_groups(beta_grad, num_keys), sum_groups(omega_grad, num_keys)
         z_mu = DERIVATIVES[layer.mean_activation](to_mu.to(d_mu), d_mu)
         z_gamma = DERIVATIVES[layer.var_activation](to_gamma.to(d_mu), d_gamma)
-        h = relu_backward(torch.stack((z_mu @ w2, z_gamma @ w3)), embedded).flatten(0, 1)
+        h = relu_backward(torch.stack((z_mu @ w2, z_gamma @ w3)), embedded)
+        h = h.reshape(-1, h.shape[2])  # (flatten has no rule for batches of gradients)
         mu_grad, gamma_grad = (h @ w1).view(keys.shape)
         mean_grad, var_grad = pool_moments_backward(
             mu_grad, gamma_grad, mean, pixels, layer.correction
@@ -123,7 +126,7 @@ class ILMNorm(torch.autograd.Function):
             x_grad.to(x.dtype).view(x.shape),
             omega_grad.sum(0),
             beta_grad.sum(0),
-            h.t() @ keys.flatten(0, 1),
+            h.t() @ keys.reshape(-1, num_keys),
             z_mu.t() @ embedded[0],
             z_gamma.t() @ embedded[1],
             None,
@@ -171,7 +174,8 @@ def as_rows(x: Float[Tensor, "b c h w"]) -> Tensor:
 
     Its other version, for channels_last maps, takes E[x^2] - E[x]^2, and loses the variance of
     large flat maps. The few pixels that a product leaves as channels_last in training stay as they
-    are: they lose about 1e-7 (mean / deviation)^2 of it, and runs of version 0.1 resume to the bit.
+    are: they lose about 1e-7 (mean / deviation)^2 of it, and runs of version 0.1 with IN resume to
+    the bit.
     """
     return x if is_small(x) else x.flatten(2)
 

@@ -66,10 +66,10 @@ def pool_moments_backward(
         var_grad = var_grad * bessel_factor(channels * pixels, correction)
     if channels == 1:
         return mean_grad, var_grad
-    means = mean.unflatten(1, (num_groups, channels))
+    means = mean.reshape(-1, num_groups, channels)
     from_center = means - means.mean(dim=2, keepdim=True)
     each = (mean_grad[:, :, None] + 2 * var_grad[:, :, None] * from_center) / channels
-    return each.flatten(1), repeat_to(mean.shape[1], var_grad / channels)
+    return each.reshape(mean.shape), repeat_to(mean.shape[1], var_grad / channels)
 
 
 def bessel_factor(count: int, correction: int) -> float:
@@ -82,11 +82,12 @@ def repeat_to(num_channels: int, values: Float[Tensor, "b g"]) -> Float[Tensor, 
     batch, groups = values.shape
     if groups == num_channels:
         return values
-    return values[:, :, None].expand(batch, groups, num_channels // groups).flatten(1)
+    each = values[:, :, None].expand(batch, groups, num_channels // groups)
+    return each.reshape(batch, num_channels)
 
 
 def sum_groups(values: Float[Tensor, "b c"], num_groups: int) -> Float[Tensor, "b g"]:
     """Return the sums over groups of consecutive channels."""
     if num_groups == values.shape[1]:
         return values
-    return values.unflatten(1, (num_groups, -1)).sum(dim=2)
+    return values.reshape(-1, num_groups, values.shape[1] // num_groups).sum(dim=2)

@@ -81,17 +81,18 @@ def layer_statistics(
 def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor, ...]]]]:
     """Keep what a network's ILM layers compute for every batch, by layer.
 
-    In the order omega, beta, each (b, c), ReLU(W1 mu), ReLU(W1 gamma), (b, m), and D_gamma, (b, c).
+    In the order omega, beta, each (b, c), ReLU(W1 mu), ReLU(W1 gamma), (b, m), and D_gamma, (b, n).
     """
     layers = {n: m for n, m in network.named_modules() if isinstance(m, ILMNorm2d)}
     records: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in layers}
 
     def record(layer: ILMNorm2d, inputs: tuple[Tensor, ...], _output: Tensor, name: str) -> None:
         (x,) = inputs
+        x = x if x.dim() == 4 else x[None]
         pixels = x.shape[2] * x.shape[3]
-        made = layer.rescaling(*channel_moments(x), *layer.weights, pixels=pixels)
-        predicted = made.omega - layer.weight
-        records[name].append((made.omega, made.beta, *made.embedded, predicted))
+        with torch.autocast(x.device.type, enabled=False):
+            made = layer.rescaling(*channel_moments(x), *layer.weights, pixels=pixels)
+        records[name].append((made.omega, made.beta, *made.embedded, made.d_gamma))
 
     hooks = [
         layer.register_forward_hook(partial(record, name=name)) for name, layer in layers.items()

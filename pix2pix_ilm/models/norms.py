@@ -109,16 +109,20 @@ class ILMNorm2d(nn.Module):
 
     def forward(self, input: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
         if input.dim() == 3:
-            return self(input[None])[0]
+            return self.normalize(input[None])[0]
+        return self.normalize(input)
+
+    def normalize(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Return the normalized maps, by a kernel of their own where there is one."""
         # Tensors without storage have no autocast of their own to switch off.
-        device = "cpu" if input.is_meta else input.device.type
+        device = "cpu" if x.is_meta else x.device.type
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):
-                return self(input)
+                return self.normalize(x)
         activations = self.mean_activation, self.var_activation
-        if cpu_kernels.has_ilm_norm(input, activations):
-            return cpu_kernels.ILMNorm.apply(input, *self.weights, self)
-        return self.plain(input, *self.weights)
+        if cpu_kernels.has_ilm_norm(x, activations):
+            return cpu_kernels.ILMNorm.apply(x, *self.weights, self)
+        return self.plain(x, *self.weights)
 
     @property
     def weights(self) -> tuple[Tensor, ...]:

@@ -35,6 +35,7 @@ from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.serving.onnx_runtime import (
     INPUT,
     OUTPUT,
+    PRECISION,
     WEIGHTS_HASH,
     hash_weights,
     make_session,
@@ -100,6 +101,7 @@ def export_onnx(
     model = to_onnx(generator, size, palette, dynamic_size=dynamic_size, float16=float16)
     model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(model_config), default=str))
     model.metadata_props.add(key=WEIGHTS_HASH, value=hash_weights(folder))
+    model.metadata_props.add(key=PRECISION, value="float16" if float16 else "float32")
 
     content = model.SerializeToString()
     multiple = generator.config.size_multiple

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Backend = Literal["auto", "torch", "onnx"]
 INPUT, OUTPUT = "label_map", "photo"
 ONNX_MODEL = "model.onnx"
-WEIGHTS_HASH = "weights"
-"""Key of the metadata that holds the SHA-256 of the exported weights' file."""
+WEIGHTS_HASH, PRECISION = "weights", "precision"
+"""Keys of the metadata: the SHA-256 of the exported weights' file, and float32 or float16."""
 
 
 def load_run(folder: Path, backend: Backend) -> Run | None:
@@ -57,7 +57,10 @@ def open_exported(folder: Path) -> Run:
         session = make_session(path.read_bytes())
     except Exception as error:  # its errors have nothing else in common
         raise UserError(f"{path}: cannot be read ({error}); {again}") from None
-    if session.get_modelmeta().custom_metadata_map.get(WEIGHTS_HASH) != hash_weights(folder):
+    metadata = session.get_modelmeta().custom_metadata_map
+    if metadata.get(PRECISION) != "float32":
+        raise UserError(f"{path}: expected a network in float32, found one in float16; {again}")
+    if metadata.get(WEIGHTS_HASH) != hash_weights(folder):
         raise UserError(
             f"{path}: expected the weights of {folder / WEIGHTS}, found others; {again}"
         )
@@ -72,6 +75,8 @@ def make_session(content: bytes) -> "InferenceSession":
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that wait for the next photo would take their cores from others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(content, options, providers=providers)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
 from pix2pix_ilm.data.images import as_array, as_image, first_frame, read_image
 from pix2pix_ilm.devices import Device, pick_device
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import Run, fast_dtype, generate
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.serving.onnx_runtime import Backend, load_run
@@ -82,7 +82,10 @@ class Translator:
         """
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
         generator, config = load_generator(folder)
-        if backend == "auto" and (fast or place.type != "cpu"):
+        if fast or place.type != "cpu":
+            if backend == "onnx":
+                found = "fast" if fast else f"device {place.type}"
+                raise SettingError("backend", f"torch or auto with {found}", backend)
             backend = "torch"
         return cls(generator, config, place, fast=fast, run=load_run(folder, backend))
 

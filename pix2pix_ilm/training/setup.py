@@ -102,8 +102,6 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     val_pairs = find_pairs(root, val_split)
     if is_main_process():
         say(describe_training(root, config.train_split, val_split, train_pairs))
-    if config.label_classes is not None:
-        check_colors(train_pairs, config.label_classes, config.direction)
     processes = PartialState().num_processes
     if len(train_pairs) < config.batch_size * processes:
         of_all = f" divided by {processes} processes" if processes > 1 else ""
@@ -111,10 +109,10 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
         raise SettingError("batch_size", expected, config.batch_size)
     step = max(1, len(val_pairs) // config.num_samples)
     chosen = val_pairs[::step][: config.num_samples]
-    return (
-        load_images(train_pairs, config.stored_size, config),
-        load_images(chosen, config.image_size, config),
-    )
+    loaded = load_images(train_pairs, config.stored_size, config)
+    if config.label_classes is not None:
+        check_colors(train_pairs, config.label_classes, config.direction)
+    return loaded, load_images(chosen, config.image_size, config)
 
 
 def load_images(pairs: Sequence[Pair], size: int, config: TrainConfig) -> PairedImages:

@@ -19,6 +19,7 @@ from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.scores import configuration_title
+from pix2pix_ilm.serving.onnx_runtime import ONNX_MODEL
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.error_handlers import shorten
 
@@ -163,7 +164,8 @@ class ModelStore:
         """
         try:
             written = (model.folder / WEIGHTS).stat().st_mtime_ns
-            return load_translator(model.folder, written, self.device)
+            exported = time_written(model.folder / ONNX_MODEL)
+            return load_translator(model.folder, (written, exported), self.device)
         except (UserError, OSError, ValueError, OverflowError):
             raise UserError(
                 f"The model {shorten(model.name)!r} cannot be loaded; choose another one."
@@ -195,6 +197,10 @@ def read_models(
 
 
 @lru_cache(MODELS_IN_MEMORY)
-def load_translator(folder: Path, written: int, device: Device) -> Translator:  # noqa: ARG001
-    """Load a translator, kept in memory until other weights are written into its folder."""
+def load_translator(
+    folder: Path,
+    written: tuple[int, float],  # noqa: ARG001
+    device: Device,
+) -> Translator:
+    """Load a translator, kept in memory until weights or an export are written into its folder."""
     return Translator.load(folder, device)

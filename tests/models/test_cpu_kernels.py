@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
 
 from pix2pix_ilm.models import cpu_kernels
 from pix2pix_ilm.models.cpu_kernels import DownConv, ResizeConv, UpConv
@@ -163,6 +164,45 @@ def test_forward_differentiation_of_ilm_norm_gives_its_slope():
     with torch.no_grad():
         difference = norm(x + 1e-6 * direction) - norm(x - 1e-6 * direction)
     torch.testing.assert_close(slope, difference / 2e-6, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("key_group_size", [1, 2])
+@pytest.mark.parametrize("standardization", ["instance", "group"])
+@pytest.mark.usefixtures("unchecked")  # the checks look into shapes that vmap hides
+def test_ilm_norm_takes_batches_of_gradients(standardization, key_group_size):
+    norm = ilm_norm(standardization, key_group_size=key_group_size)
+    x = torch.randn(2, 8, 3, 2, dtype=torch.float64, requires_grad=True)
+    together = torch.autograd.functional.jacobian(norm, x, vectorize=True)
+    torch.testing.assert_close(together, torch.autograd.functional.jacobian(norm, x))
+
+
+def test_ilm_norm_can_be_computed_again_for_its_gradients():
+    """Activation checkpointing gives saved tensors once."""
+    norm, x = ilm_norm(), torch.randn(2, 8, 3, 2, dtype=torch.float64, requires_grad=True)
+    checkpoint(norm, x, use_reentrant=False).sum().backward()
+    (expected,) = torch.autograd.grad(norm(x).sum(), x)
+    torch.testing.assert_close(x.grad, expected)
+
+
+def test_hooks_of_an_ilm_norm_see_each_call_once():
+    calls = []
+    norm = ilm_norm().float()
+    norm.register_forward_hook(lambda *_: calls.append(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        norm(torch.randn(2, 8, 3, 2))
+        norm(torch.randn(8, 3, 2))
+    assert len(calls) == 2
+
+
+def test_an_activation_needs_no_hash():
+    class Cosine:
+        __hash__ = None
+
+        def __call__(self, x):
+            return torch.cos(x)
+
+    norm = ilm_norm(mean_activation=Cosine())
+    assert norm(torch.randn(1, 8, 3, 3, dtype=torch.float64)).isfinite().all()
 
 
 def test_the_next_layer_may_write_into_ilm_norm_s_output():

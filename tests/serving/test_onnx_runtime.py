@@ -12,11 +12,12 @@ from conftest import leaving_out_checks, write_checkpoint
 from pix2pix_ilm.cli import main
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.serving.onnx_export import export_onnx
 from pix2pix_ilm.serving.onnx_runtime import ONNX_MODEL, load_run
 from pix2pix_ilm.serving.translator import Translator
+from pix2pix_ilm.web.model_store import ModelStore
 
 # The tests' checks of shapes would compare, and so fix, the sizes that an export leaves open.
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -62,7 +63,18 @@ def test_photos_are_those_of_pytorch(exported):
 def test_it_is_chosen_by_itself_where_it_is_there_and_fits(exported, make_checkpoint):
     assert Translator.load(exported, "cpu").run is not None
     assert Translator.load(exported, "cpu", fast=True).run is None
+    with pytest.raises(SettingError, match="backend: expected torch or auto with fast"):
+        Translator.load(exported, "cpu", fast=True, backend="onnx")
     assert Translator.load(make_checkpoint("plain"), "cpu").run is None
+
+
+def test_the_page_uses_an_export_as_soon_as_it_is_there(exported):
+    store = ModelStore(exported.parent, device="cpu")
+    model = store.scan().models[exported.name]
+    file = (exported / ONNX_MODEL).rename(exported / "elsewhere")
+    assert store.load(model).run is None
+    file.rename(exported / ONNX_MODEL)
+    assert store.load(model).run is not None
 
 
 def test_variations_are_drawn_by_pytorch(exported):
@@ -86,13 +98,14 @@ def test_an_export_of_other_weights_is_not_used(exported, make_checkpoint):
         (None, "no such file; write it"),
         (b"", "cannot be read"),
         (b"no model", "cannot be read"),
-        ("one size", "any size, found one of a fixed size"),
+        ({}, "any size, found one of a fixed size"),
+        ({"dynamic_size": True, "float16": True}, "in float32, found one in float16"),
     ],
 )
 def test_what_does_not_fit_is_named(make_checkpoint, content, message):
     folder = make_checkpoint(generator=GeneratorConfig(ngf=4, depth=2))
-    if content == "one size":
-        export_onnx(folder, folder / ONNX_MODEL)
+    if isinstance(content, dict):
+        export_onnx(folder, folder / ONNX_MODEL, **content)
     elif content is not None:
         (folder / ONNX_MODEL).write_bytes(content)
     assert load_run(folder, "auto") is None
