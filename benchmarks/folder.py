@@ -2,7 +2,7 @@
 
 Loading the model takes no part.
 
-python benchmarks/folder.py --images 500
+    python benchmarks/folder.py --images 500
 """
 
 import tempfile

@@ -94,7 +94,7 @@ def cells(works: dict[str, Callable[[], object]], options: Options) -> list[str]
             least[name] = min(least[name], 1e3 * taken)
     plain, ilm, written_out = least.values()
     return [
-        *(f"{value:.1f}" for value in least.values()),
+        *(f"{value:.2f}" for value in least.values()),
         f"{ilm / plain:.3f}",
         f"{written_out / ilm:.3f}",
     ]
