@@ -1,4 +1,4 @@
-"""Devices to compute on."""
+"""Devices to compute on, and programs that compute."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Backend = Literal["auto", "torch", "onnx"]
 
 
 def pick_device(device: Device) -> "torch.device":

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 from tyro.conf import Positional
 
-from pix2pix_ilm.devices import Device
+from pix2pix_ilm.devices import Backend, Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.terminal import say
 
@@ -29,7 +28,7 @@ class Translate:
     """Compute in bfloat16, where the processor has instructions for it."""
     device: Device = "auto"
     """Device to compute on; auto: the fastest that is there."""
-    backend: Literal["auto", "torch", "onnx"] = "auto"
+    backend: Backend = "auto"
     """Program that computes: PyTorch, or ONNX Runtime, for which 'export onnx' must have written
     model.onnx into the checkpoint's folder; auto: that one on a CPU, if it is there."""
 

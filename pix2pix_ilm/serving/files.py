@@ -12,10 +12,9 @@ from rich.progress import track
 from pix2pix_ilm.data.images import list_images, read_image, write_image
 from pix2pix_ilm.data.pairs import no_images, read_halves
 from pix2pix_ilm.data.parallel import attempt, in_parallel
-from pix2pix_ilm.devices import Device
+from pix2pix_ilm.devices import Backend, Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_problems, make_folder
-from pix2pix_ilm.serving.onnx_runtime import Backend
 from pix2pix_ilm.serving.translator import Translator
 
 AHEAD = 4  # images, of up to 50 MB, that wait to be translated, and to be written

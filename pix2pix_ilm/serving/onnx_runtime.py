@@ -6,18 +6,18 @@ It runs ``model.onnx`` in a checkpoint's folder, as ``export_onnx`` writes it wi
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
 from pix2pix_ilm.checkpoints import WEIGHTS
+from pix2pix_ilm.devices import Backend
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import Run
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-Backend = Literal["auto", "torch", "onnx"]
 INPUT, OUTPUT = "label_map", "photo"
 ONNX_MODEL = "model.onnx"
 WEIGHTS_HASH, PRECISION = "weights", "precision"

@@ -12,11 +12,11 @@ from PIL import Image
 
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
 from pix2pix_ilm.data.images import as_array, as_image, first_frame, read_image
-from pix2pix_ilm.devices import Device, pick_device
+from pix2pix_ilm.devices import Backend, Device, pick_device
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import Run, fast_dtype, generate
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.serving.onnx_runtime import Backend, load_run
+from pix2pix_ilm.serving.onnx_runtime import load_run
 
 LARGEST_SIDE = 4096
 
