@@ -26,6 +26,9 @@ from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 STALE = "<b>The painting has changed</b> since this photo was made."
 OPEN_SOURCE = "(source, ...inputs) => [window.openSource(), ...inputs]"
 CHOSEN_SOURCE = "(source, ...inputs) => [window.chosenSource?.() ?? '', ...inputs]"
+OPEN_PAINTER = "() => window.openTab('paint')"
+FROM_UPLOAD_TO_PAINTER = "() => window.openTab('paint', 'upload')"
+FROM_PAINTER_TO_UPLOAD = "(paintable) => window.openTab('upload', paintable ? '' : 'paint')"
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 BATCH: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 1}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -63,6 +66,7 @@ class Page(Layout):
         }
         with gr.Row(visible=False):
             source = gr.Textbox()  # filled by the browser, which knows the open tab
+            self.paintable = gr.Checkbox(True)
         of_open_tab: dict[str, Any] = {
             "inputs_kwargs": {"source": source, **inputs},
             "js": OPEN_SOURCE,
@@ -86,24 +90,29 @@ class Page(Layout):
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
 
+        # Tabs are opened by the browser, which knows where the visitor is when an answer comes.
+        in_browser: dict[str, Any] = {"fn": None, "outputs": self.tabs, **UNSEEN}
+        leave_painter: dict[str, Any] = in_browser | {
+            "inputs": self.paintable, "js": FROM_PAINTER_TO_UPLOAD
+        }  # fmt: skip
+
         place = [
-            self.canvas, self.unpaintable, self.paint_button, self.tabs, self.examples
+            self.canvas, self.unpaintable, self.paint_button, self.paintable, self.examples
         ]  # fmt: skip
         arrival = [self.model, self.second_model, self.about, *place]
         arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
-        arrived.then(**drawing_if_any).then(
+        arrived.then(**leave_painter).then(**drawing_if_any).then(
             self.service.draw_examples, None, self.examples, **MODEL, **UNSEEN
         )
-        self.examples.select(take_example, None, [self.canvas, self.tabs], **UNSEEN).then(
-            **drawing_if_any
-        )
+        self.examples.select(**in_browser, js=OPEN_PAINTER)
+        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**drawing_if_any)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
             **drawing_if_any
         )
         self.canvas.link(**drawing_if_any)
         self.edit_button.click(
-            edit_upload, [self.upload, self.clean], [self.canvas, self.tabs], **UNSEEN
-        ).success(**drawing_if_any)
+            edit_upload, [self.upload, self.clean], self.canvas, **UNSEEN
+        ).success(**in_browser, js=FROM_UPLOAD_TO_PAINTER).then(**drawing_if_any)
         stroke: dict[str, Any] = {
             "fn": self.show_stroke,
             "inputs_kwargs": {"live": self.live, **inputs},
@@ -117,7 +126,8 @@ class Page(Layout):
         for tab in (self.paint_tab, self.upload_tab):
             tab.select(**on_choice)
         # (A list's "input" comes twice for a choice by mouse, and "select" never by keyboard.)
-        self.model.change(self.show_painter, self.model, place, **UNSEEN).then(**again)
+        chosen_model = self.model.change(self.show_painter, self.model, place, **UNSEEN)
+        chosen_model.then(**leave_painter).then(**again)
         for chosen in (self.second_model, self.reference):
             chosen.change(**again).failure(**make_room)
         self.vary_button.click(
@@ -164,11 +174,12 @@ class Page(Layout):
         shown = {
             self.unpaintable: gr.Markdown(visible=not known),
             self.paint_button: gr.Button(interactive=known),
+            self.paintable: known,
             self.examples: gr.Gallery(visible=palette == FACADES_PALETTE),
         }
-        if palette is None:
-            return shown | {self.tabs: gr.Tabs(selected="upload")}
-        return shown | {self.canvas: gr.HTML(**painter_props(palette))}
+        if palette is not None:
+            shown[self.canvas] = gr.HTML(**painter_props(palette))
+        return shown
 
     def show_possible(self, source: str, **inputs: Any) -> Updates:
         """Translate what is painted or uploaded, if it is there and the model can take it."""
@@ -237,11 +248,11 @@ def download_button(path: str) -> gr.DownloadButton:
     return gr.DownloadButton(value=path, interactive=True)
 
 
-def take_example(event: gr.SelectData) -> tuple[str, Any]:
+def take_example(event: gr.SelectData) -> str:
     """Bring an example into the painter."""
-    return encode_drawing(draw_facade(EXAMPLES[event.index])), gr.Tabs(selected="paint")
+    return encode_drawing(draw_facade(EXAMPLES[event.index]))
 
 
-def edit_upload(path: str | None, clean: bool) -> tuple[str, Any]:
+def edit_upload(path: str | None, clean: bool) -> str:
     """Bring an upload into the painter."""
-    return encode_drawing(read_for_painter(path, clean=clean)), gr.Tabs(selected="paint")
+    return encode_drawing(read_for_painter(path, clean=clean))

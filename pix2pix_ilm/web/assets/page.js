@@ -6,6 +6,9 @@
   // Which tab of label maps is open: paint, upload or batch.
   window.openSource = () =>
     one("#sources [role=tab][aria-selected=true]").textContent.trim().toLowerCase();
+  // Opens a tab, for a visitor who is still in another one, or wherever they are.
+  window.openTab = (tab, from = window.openSource()) =>
+    window.openSource() === from ? { selected: tab, __type__: "update" } : { __type__: "update" };
   // Gradio also tells that a tab is open when the page is new.
   document.addEventListener("click", ({ target }) => {
     if (target.closest?.("#sources [role=tab]")) window.chosenSource = window.openSource;

@@ -1,0 +1,95 @@
+"""The page in a real browser: an answer that comes late leaves visitors in the tab they opened."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Route, expect
+from web.visitor import Visitor, wait_until
+
+from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
+
+pytestmark = [
+    pytest.mark.browser,
+    # gradio sets an option of pandas that is on its way out
+    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
+]
+
+
+@pytest.fixture
+def visitor(visit, serve_page, make_checkpoint, tmp_path) -> Visitor:
+    """Visit a page with a model of CMP's classes and one of label maps that nobody knows."""
+    make_checkpoint("facades-ilm")
+    make_checkpoint("unknown", data="shoes")
+    visitor = visit(serve_page(tmp_path))
+    visitor.wait_for_examples()
+    return visitor
+
+
+def hold_back(visitor: Visitor) -> Callable[[], None]:
+    """Let no request reach the server until the function that this returns is called."""
+    held: list[Route] = []
+    holding = True
+
+    def hold(route: Route) -> None:
+        if holding:
+            held.append(route)
+        else:
+            route.continue_()
+
+    def let_go() -> None:
+        nonlocal holding
+        wait_until(visitor.page, lambda: len(held) > 0, "nothing was asked for")
+        holding = False
+        for route in held:
+            route.continue_()
+
+    visitor.page.route("**/queue/join*", hold)
+    return let_go
+
+
+def expect_open(visitor: Visitor, name: str) -> None:
+    expect(visitor.page.get_by_role("tab", name=name, selected=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("opened", ["Paint", "Batch"])
+def test_a_model_that_takes_uploads_alone_opens_their_tab_for_painters(visitor, opened):
+    answer = hold_back(visitor)
+    visitor.choose("model", "unknown")
+    visitor.open_tab(opened)
+    answer()
+    expect(visitor.page.locator("#examples")).to_be_hidden()  # the answer is there
+    expect_open(visitor, "Upload" if opened == "Paint" else opened)
+
+
+@pytest.mark.parametrize("opened", ["Upload", "Batch"])
+def test_an_upload_for_the_painter_opens_it_for_who_is_still_there(visitor, opened, tmp_path):
+    path, facade = tmp_path / "upload.png", draw_facade(1)
+    Image.fromarray(facade).save(path)
+    visitor.open_tab("Upload")
+    visitor.drop_in("upload", path)
+    expect(visitor.caption).to_contain_text("256x256")
+    answer = hold_back(visitor)
+    visitor.page.locator("#edit").click()
+    visitor.open_tab(opened)
+    answer()
+    expect_painted(visitor, facade)
+    expect_open(visitor, "Paint" if opened == "Upload" else opened)
+
+
+def test_an_example_opens_the_painter_at_once(visitor):
+    visitor.open_tab("Batch")
+    answer = hold_back(visitor)
+    visitor.page.locator("#examples img").nth(3).click()
+    expect_open(visitor, "Paint")
+    visitor.open_tab("Upload")
+    answer()
+    expect_painted(visitor, draw_facade(EXAMPLES[3]))
+    expect_open(visitor, "Upload")
+
+
+def expect_painted(visitor: Visitor, label_map: np.ndarray) -> None:
+    """Wait for a picture in the painter, which another tab may hide."""
+    same = lambda: np.array_equal(visitor.label_map(), label_map)  # noqa: E731
+    wait_until(visitor.page, same, "another picture is painted")
