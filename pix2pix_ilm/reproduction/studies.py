@@ -55,7 +55,7 @@ def without(part: str) -> str:
     return " ".join(flags for name, flags in PARTS.items() if name != part)
 
 
-BEST = f"{without('perceptual')} --perceptual 30 {TEXTURE} --l1-weight 50"
+BEST = f"{without('perceptual')} --perceptual 60 {TEXTURE}"
 """The preset best's, beside the norms'."""
 
 STUDIES = {
