@@ -53,18 +53,16 @@ def expect_open(visitor: Visitor, name: str) -> None:
     expect(visitor.page.get_by_role("tab", name=name, selected=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("opened", ["Paint", "Batch"])
-def test_a_model_that_takes_uploads_alone_opens_their_tab_for_painters(visitor, opened):
+def test_a_model_that_takes_uploads_alone_opens_their_tab_for_painters_only(visitor):
     answer = hold_back(visitor)
     visitor.choose("model", "unknown")
-    visitor.open_tab(opened)
+    visitor.open_tab("Batch")
     answer()
     expect(visitor.page.locator("#examples")).to_be_hidden()  # the answer is there
-    expect_open(visitor, "Upload" if opened == "Paint" else opened)
+    expect_open(visitor, "Batch")
 
 
-@pytest.mark.parametrize("opened", ["Upload", "Batch"])
-def test_an_upload_for_the_painter_opens_it_for_who_is_still_there(visitor, opened, tmp_path):
+def test_an_upload_for_the_painter_opens_it_only_for_who_is_still_there(visitor, tmp_path):
     path, facade = tmp_path / "upload.png", draw_facade(1)
     Image.fromarray(facade).save(path)
     visitor.open_tab("Upload")
@@ -72,10 +70,10 @@ def test_an_upload_for_the_painter_opens_it_for_who_is_still_there(visitor, open
     expect(visitor.caption).to_contain_text("256x256")
     answer = hold_back(visitor)
     visitor.page.locator("#edit").click()
-    visitor.open_tab(opened)
+    visitor.open_tab("Batch")
     answer()
     expect_painted(visitor, facade)
-    expect_open(visitor, "Paint" if opened == "Upload" else opened)
+    expect_open(visitor, "Batch")
 
 
 def test_an_example_opens_the_painter_at_once(visitor):
