@@ -26,7 +26,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes a browser first: with such a long file last, one worker would be left alone."""
+    """Run pages first: with one of their long files last, one worker would be left alone."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is None)
 
 
