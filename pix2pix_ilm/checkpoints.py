@@ -3,7 +3,7 @@
 config.json           the generator's configuration, and what it was trained for
 model.safetensors     its weights
 metrics.json          its metrics, where they were recorded
-discriminator.safetensors   weights to train on with, where they were imported, too
+discriminator.safetensors   weights to train on with, where it is no run
 """
 
 import warnings
@@ -27,7 +27,7 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 
 MODEL_CONFIG, WEIGHTS, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"
-DISCRIMINATOR = "discriminator.safetensors"
+DISCRIMINATOR, STATE = "discriminator.safetensors", "training_state.pt"
 SHIPPED_MODELS = ("facades-ilm", "facades-in")
 """Names of the trained models that come with the package, the default one first."""
 PACKAGED = Path(__file__).parent / "shipped"  # where a wheel has them
@@ -201,6 +201,33 @@ def download_checkpoint(name: str, revision: str | None) -> Path:
             f"({reason})"
         ) from None
     return resolve_checkpoint(Path(found))
+
+
+def discriminator_weights(
+    folder: Path, like: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Return the weights of the discriminator beside a checkpoint's generator; none without one.
+
+    Args:
+        folder: a run's, or any checkpoint's.
+        like: tensors whose types the weights get.
+
+    Raises:
+        UserError: the file is damaged; names it.
+    """
+    path = folder / DISCRIMINATOR
+    try:
+        if path.is_file():
+            return check_weights(load_file(path), like or {})
+        path = folder / STATE
+        if not path.is_file():
+            return {}
+        saved = read_saved(path)
+        return check_weights(
+            saved["discriminator"] if isinstance(saved, dict) else saved, like or {}
+        )
+    except (KeyError, OSError, SafetensorError, UserError) as error:
+        raise UserError(f"{path}: no discriminator can be read from it ({error})") from None
 
 
 def read_saved(path: Path) -> object:

@@ -16,7 +16,14 @@ from huggingface_hub.errors import HFValidationError
 from PIL import Image
 from torch import Tensor
 
-from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint, save_generator
+from pix2pix_ilm.checkpoints import (
+    ModelConfig,
+    discriminator_weights,
+    load_generator,
+    resolve_checkpoint,
+    save_discriminator,
+    save_generator,
+)
 from pix2pix_ilm.data.palette import FACADES_DATA, FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
@@ -126,7 +133,8 @@ def export_folder(
 
     Args:
         checkpoint: the trained model, as of ``resolve_checkpoint``.
-        out: folder for config.json, model.safetensors, README.md and, for facades, a picture.
+        out: folder for config.json, model.safetensors, README.md and, for facades, a picture; with
+            discriminator.safetensors, to train on with, if the checkpoint has one.
         float16: store the weights in half precision; everybody computes with them in float32.
         data: pairs to measure what was written on, for the card and metrics.json; unset: none.
         split: of the data.
@@ -140,12 +148,15 @@ def export_folder(
     generator.model_config = replace(model_config, data=Path(model_config.data).name)
     dtype = torch.float16 if float16 else torch.float32
     weights = converted(generator.state_dict(), dtype)
-    for name, weight in weights.items():
+    discriminator = converted(discriminator_weights(resolve_checkpoint(checkpoint)), dtype)
+    for name, weight in [*weights.items(), *discriminator.items()]:
         if not weight.isfinite().all():
             raise UserError(f"{name}: has weights that float16 cannot hold; export it as float32")
     generator.load_state_dict(weights)  # what the picture shows is what is written
     make_folder(out)
     generator.write(out, dtype)
+    if discriminator:
+        save_discriminator(out, discriminator)
     if data is not None:
         scorer = make_scorer(Sampling(), "alex", "auto", batch_size=8)
         record_metrics(evaluate_checkpoints([out], data, split, scorer))

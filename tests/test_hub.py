@@ -7,7 +7,11 @@ import yaml
 from huggingface_hub import ModelCard
 
 from pix2pix_ilm import PretrainedGenerator, Translator, hub
-from pix2pix_ilm.checkpoints import load_generator, save_generator
+from pix2pix_ilm.checkpoints import (
+    discriminator_weights,
+    load_generator,
+    save_generator,
+)
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
@@ -102,15 +106,16 @@ def test_pushing_uploads_the_saved_folder(checkpoint, monkeypatch):
 
     for module in ("huggingface_hub.hub_mixin", "pix2pix_ilm.hub"):
         monkeypatch.setattr(f"{module}.HfApi", Api)
-    for push in (
-        lambda: PretrainedGenerator.from_pretrained(checkpoint).push_to_hub("me/facades"),
-        lambda: hub.push(checkpoint, "me/facades", float16=True),
+    generator = PretrainedGenerator.from_pretrained(checkpoint)
+    for push, more in (
+        (lambda: generator.push_to_hub("me/facades"), set()),
+        (lambda: hub.push(checkpoint, "me/facades", float16=True), {"discriminator.safetensors"}),
     ):
         uploaded.clear()
         push()
         assert uploaded["repository"] == "me/facades"
         assert uploaded["files"] == {
-            "config.json", "facades.png", "metrics.json", "model.safetensors", "README.md",
+            "config.json", "facades.png", "metrics.json", "model.safetensors", "README.md", *more,
         }  # fmt: skip
 
 
@@ -151,7 +156,8 @@ def test_a_shared_model_is_half_as_large_and_names_no_paths(make_checkpoint, tmp
     sizes = [(one / "model.safetensors").stat().st_size for one in (folder, shared)]
     assert 0.4 < sizes[1] / sizes[0] < 0.7
     assert {path.name for path in shared.iterdir()} == {
-        "config.json", "model.safetensors", "README.md", "facades.png",
+        "config.json", "model.safetensors", "discriminator.safetensors", "README.md",
+        "facades.png",
     }  # fmt: skip
     assert not any("somebody" in path.read_text("latin-1") for path in shared.iterdir())
     generator, model_config = load_generator(shared)
@@ -160,6 +166,19 @@ def test_a_shared_model_is_half_as_large_and_names_no_paths(make_checkpoint, tmp
     expected, _ = load_generator(folder)
     for weight, original in zip(generator.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(weight, original.half().float(), rtol=0, atol=0)
+
+
+def test_a_shared_model_has_its_discriminator_to_train_on_with(checkpoint, tmp_path):
+    weights = {"layers.0.weight": torch.randn(4, 6, 4, 4), "steps": torch.tensor(3)}
+    torch.save({"discriminator": weights, "step": 7}, checkpoint / "training_state.pt")
+    shared, again = tmp_path / "shared", tmp_path / "again"
+    export_folder(checkpoint, shared, float16=True)
+    export_folder(shared, again)
+    for folder in (shared, again):
+        found = discriminator_weights(folder, weights)
+        expected = weights | {"layers.0.weight": weights["layers.0.weight"].half().float()}
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert not (shared / "training_state.pt").exists()
 
 
 def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_path):

@@ -274,11 +274,9 @@ class TrainingRun:
         """Measure the generator in use, in the main process; keep it if it is the best."""
         if self.validation is None or not self.accelerator.is_main_process:
             return {}
-        generator = self.saved_networks.best_generator
-        measured = self.validation.measure(generator)
+        measured = self.validation.measure(self.saved_networks.best_generator)
         if self.validation.is_best(measured):
-            files.make_folder(self.folder / "best")
-            run_folder.export_generator(self.folder / "best", generator, done, self.config)
+            run_folder.export_best(self.folder, self.saved_networks, done, self.config)
         return measured
 
     def tell_last_save(self) -> str:

@@ -27,7 +27,14 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.optim import Optimizer
 
-from pix2pix_ilm.checkpoints import ModelConfig, check_weights, read_saved, save_generator
+from pix2pix_ilm.checkpoints import (
+    STATE,
+    ModelConfig,
+    check_weights,
+    read_saved,
+    save_discriminator,
+    save_generator,
+)
 from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
 from pix2pix_ilm.files import (
     TEMPORARY,
@@ -41,7 +48,7 @@ from pix2pix_ilm.files import (
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.step import Networks
 
-RUN, STATE, METRICS, LOCK = "run.json", "training_state.pt", "metrics.jsonl", ".lock"
+RUN, METRICS, LOCK = "run.json", "metrics.jsonl", ".lock"
 VERSIONED = ("pix2pix-ilm", "torch", "torchvision", "accelerate", "numpy", "pillow")
 
 
@@ -232,6 +239,13 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
         palette=config.label_classes,
     )
     save_generator(folder, generator.state_dict(), model_config)
+
+
+def export_best(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
+    """Write the best generator so far, and the discriminator to go on with, into ``best/``."""
+    make_folder(folder / "best")
+    export_generator(folder / "best", networks.best_generator, step, config)
+    save_discriminator(folder / "best", networks.discriminator.state_dict())
 
 
 def restore(folder: Path, networks: Networks) -> int:

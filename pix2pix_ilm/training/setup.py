@@ -9,17 +9,9 @@ from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float, Int64
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pix2pix_ilm.checkpoints import (
-    DISCRIMINATOR,
-    check_weights,
-    load_weights,
-    read_saved,
-    resolve_checkpoint,
-)
+from pix2pix_ilm.checkpoints import discriminator_weights, load_weights, resolve_checkpoint
 from pix2pix_ilm.data.augment import random_crop_flip
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import check_colors, describe_training
@@ -27,7 +19,7 @@ from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
-from pix2pix_ilm.errors import SettingError, UserError
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator, init_weights
 from pix2pix_ilm.seeds import CONVOLUTION, INIT, derive_seed
@@ -35,7 +27,6 @@ from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.ema import average_weights
-from pix2pix_ilm.training.run_folder import STATE
 from pix2pix_ilm.training.step import Networks, train_step
 
 
@@ -169,7 +160,10 @@ def build_networks(
             names = [p.title if p else "none" for p in (theirs.palette, config.label_classes)]
             expected = f"{names[0]}, as {config.init_from} has"
             raise SettingError("label_classes", expected, names[1])
-        load_discriminator(networks[1], resolve_checkpoint(config.init_from))
+        both = load_discriminator(networks[1], resolve_checkpoint(config.init_from))
+        if is_main_process():
+            others = "and discriminator" if both else "alone: it has no discriminator of this kind"
+            say(f"{config.init_from}: starting from its generator {others}")
     for network in networks:
         network.to(accelerator.device)
     average = average_weights(networks[0], config.ema) if config.ema else None
@@ -188,7 +182,7 @@ def load_discriminator(discriminator: nn.Module, folder: Path) -> bool:
 
     Args:
         discriminator: on the CPU.
-        folder: a run's, or an imported checkpoint's.
+        folder: the checkpoint's.
 
     Returns:
         True if there was one, and its tensors had these names and shapes.
@@ -196,28 +190,13 @@ def load_discriminator(discriminator: nn.Module, folder: Path) -> bool:
     Raises:
         UserError: the file is damaged; names it.
     """
-    if (folder / DISCRIMINATOR).is_file():
-        path, read = folder / DISCRIMINATOR, load_file
-    elif (folder / STATE).is_file():
-        path, read = folder / STATE, read_saved_discriminator
-    else:
-        return False
     own = discriminator.state_dict()
-    try:
-        weights = check_weights(read(path), own)
-    except (KeyError, TypeError, OSError, SafetensorError, UserError) as error:
-        raise UserError(f"{path}: no discriminator can be read from it ({error})") from None
+    weights = discriminator_weights(folder, own)
     theirs, ours = ({name: x.shape for name, x in of.items()} for of in (weights, own))
     fits = theirs == ours
     if fits:
         discriminator.load_state_dict(weights)
     return fits
-
-
-def read_saved_discriminator(state: Path) -> object:
-    """Return what a run's save has of its discriminator; UserError or KeyError if there is none."""
-    saved = read_saved(state)
-    return saved["discriminator"] if isinstance(saved, dict) else saved
 
 
 def draw_convolutions(network: nn.Module, seed: int, number: int) -> None:

@@ -104,20 +104,23 @@ def test_a_run_starts_from_a_checkpoints_weights_also_after_a_crash(
 
 
 def test_a_run_starts_with_a_discriminator_of_its_own_where_there_is_none_of_its_kind(
-    config, first, tmp_path
+    config, first, tmp_path, capsys
 ):
     alone = shutil.copytree(first, tmp_path / "alone")
     (alone / run_folder.STATE).unlink()
     still = replace(config, epochs=1, lr=0.0)
     other = replace(config.discriminator, norm="in")
-    same, fresh, changed = (
-        state_of(loop.train(replace(still, name=name, init_from=str(start), discriminator=kind)))
-        for name, start, kind in (
-            ("same", first, config.discriminator),
-            ("fresh", alone, config.discriminator),
-            ("changed", first, other),
+
+    def start_from(name, start, kind, said):
+        state = state_of(
+            loop.train(replace(still, name=name, init_from=str(start), discriminator=kind))
         )
-    )
+        assert f"{start}: starting from its generator {said}" in capsys.readouterr().err
+        return state
+
+    same = start_from("same", first, config.discriminator, "and discriminator")
+    fresh = start_from("fresh", alone, config.discriminator, "alone: it has no discriminator")
+    changed = start_from("changed", first, other, "alone: it has no discriminator of this kind")
     name = "layers.0.weight"
     theirs, drawn = state_of(first)["discriminator"][name], fresh["discriminator"][name]
     assert torch.equal(same["discriminator"][name], theirs)
@@ -175,9 +178,12 @@ def test_validation_is_logged_and_the_best_generator_kept_also_over_a_crash(conf
     assert list(values) == [8, 16, 24]
     best = min(values, key=values.__getitem__)
     assert checkpoints.read_model_config(folder / "best").step == best
-    assert (folder / "best" / "model.safetensors").read_bytes() == (
-        whole / "best" / "model.safetensors"
-    ).read_bytes()
+    for file in (checkpoints.WEIGHTS, checkpoints.DISCRIMINATOR):
+        ours, expected = (one / "best" / file for one in (folder, whole))
+        assert ours.read_bytes() == expected.read_bytes()
+
+    kept = checkpoints.discriminator_weights(folder / "best")
+    assert kept.keys() == state_of(folder)["discriminator"].keys()
 
     last = checkpoints.load_generator(folder)[0]
     pairs = load_pairs(find_pairs(Path(config.data), "val"), 32, direction="BtoA")
