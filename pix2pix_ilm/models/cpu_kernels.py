@@ -68,7 +68,7 @@ class ILMNorm(torch.autograd.Function):
         batch, channels, height, width = x.shape
         pixels = height * width
         rows = x.reshape(1, batch * channels, pixels)
-        mean, var = channel_moments(rows)
+        mean, var = row_moments(rows)
         mean, var = mean.view(batch, channels), var.view(batch, channels)
         omega, beta, *encoded = layer.rescaling(
             mean, var, b_omega, b_beta, w1, w2, w3, pixels=pixels
@@ -146,7 +146,7 @@ DERIVATIVES: dict[object, Callable[[Tensor, Tensor], Tensor]] = {
 """Activation -> derivative by its input, from that by its output, and its output."""
 
 
-def channel_moments(
+def row_moments(
     rows: Float[Tensor, "1 c p"],
 ) -> tuple[Float[Tensor, "1 c"], Float[Tensor, "1 c"]]:
     """Return mean and biased variance of every row of pixels, in at least float32."""

@@ -17,7 +17,7 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_problems, make_folder
 from pix2pix_ilm.serving.translator import Translator
 
-AHEAD = 4  # images, of up to 50 MB, that wait to be translated, and to be written
+WAITING = 4  # images, of up to 50 MB, that wait to be translated, and to be written
 
 
 def translate_files(
@@ -60,9 +60,9 @@ def translate_files(
 
     # Threads read ahead and write behind; this one translates.
     read = partial(read_label, translator=translator, side_by_side=side_by_side)
-    label_maps = in_parallel(attempt(read), targets.values(), AHEAD)
+    label_maps = in_parallel(attempt(read), targets.values(), WAITING)
     photos = zip(targets, map(attempt(translate), label_maps), strict=True)
-    written = in_parallel(attempt(write), photos, AHEAD)
+    written = in_parallel(attempt(write), photos, WAITING)
     hidden = not sys.stdout.isatty()
     results = list(track(written, "Translating", len(targets), disable=hidden))
     problems = [str(result) for result in results if result is not None]
