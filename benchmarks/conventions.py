@@ -6,7 +6,6 @@ python benchmarks/conventions.py checkpoints/NAME --data data/facades --split pa
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,15 +33,15 @@ WINDOWS: dict[str, dict[str, Any]] = {
 class Options:
     """Compare conventions of SSIM, with dropout off and on."""
 
-    checkpoints: Positional[tuple[Path, ...]]
+    checkpoints: Positional[tuple[str, ...]]
     data: str = "facades"
     split: str = "test"
 
 
 def main(options: Options) -> None:
     shown = Table("window", "images", "data range", "dropout")
-    for folder in options.checkpoints:
-        shown.add_column(folder.name, justify="right")
+    for name in options.checkpoints:
+        shown.add_column(name, justify="right")
     outputs, targets = {}, []
     for dropout in (False, True):
         scorer = make_scorer(Sampling(dropout=dropout), "alex", "auto", 8)

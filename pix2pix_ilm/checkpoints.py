@@ -192,7 +192,7 @@ def download_checkpoint(name: str, revision: str | None) -> Path:
 
     repository, _, tag = name.partition("@")
     try:
-        files = [MODEL_CONFIG, WEIGHTS, METRICS_FILE]
+        files = [MODEL_CONFIG, WEIGHTS, METRICS_FILE, DISCRIMINATOR]
         found = snapshot_download(repository, revision=tag or revision, allow_patterns=files)
     except (OSError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -215,18 +215,18 @@ def discriminator_weights(
     Raises:
         UserError: the file is damaged; names it.
     """
-    path = folder / DISCRIMINATOR
+    shared, state = folder / DISCRIMINATOR, folder / STATE
+    path = next((path for path in (shared, state) if path.is_file()), None)
+    if path is None:
+        return {}
     try:
-        if path.is_file():
-            return check_weights(load_file(path), like or {})
-        path = folder / STATE
-        if not path.is_file():
-            return {}
-        saved = read_saved(path)
-        return check_weights(
-            saved["discriminator"] if isinstance(saved, dict) else saved, like or {}
-        )
-    except (KeyError, OSError, SafetensorError, UserError) as error:
+        saved = load_file(path) if path == shared else read_saved(path)
+        if path == state and isinstance(saved, dict):
+            saved = saved["discriminator"]
+        return check_weights(saved, like or {})
+    except KeyError:
+        raise UserError(f"{path}: no discriminator in it") from None
+    except (OSError, SafetensorError, UserError) as error:
         raise UserError(f"{path}: no discriminator can be read from it ({error})") from None
 
 

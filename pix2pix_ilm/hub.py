@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from pix2pix_ilm.checkpoints import (
+    DISCRIMINATOR,
     ModelConfig,
     discriminator_weights,
     load_generator,
@@ -129,7 +130,8 @@ def export_folder(
 ) -> None:
     """Write a trained model as a folder to share: no training state, no paths, a model card.
 
-    The card has the metrics of these very weights, if they were recorded or are measured now.
+    The card has the metrics that were recorded, or those of these very weights, measured now. What
+    an earlier export has left there and this one does not write is removed.
 
     Args:
         checkpoint: the trained model, as of ``resolve_checkpoint``.
@@ -149,7 +151,8 @@ def export_folder(
     dtype = torch.float16 if float16 else torch.float32
     weights = converted(generator.state_dict(), dtype)
     discriminator = converted(discriminator_weights(resolve_checkpoint(checkpoint)), dtype)
-    for name, weight in [*weights.items(), *discriminator.items()]:
+    beside = {f"discriminator: {name}": weight for name, weight in discriminator.items()}
+    for name, weight in (weights | beside).items():
         if not weight.isfinite().all():
             raise UserError(f"{name}: has weights that float16 cannot hold; export it as float32")
     generator.load_state_dict(weights)  # what the picture shows is what is written
@@ -162,6 +165,14 @@ def export_folder(
         record_metrics(evaluate_checkpoints([out], data, split, scorer))
         generator.record = read_metrics(out, model_config.step)
     generator.generate_model_card().save(out / "README.md")
+    written = {
+        DISCRIMINATOR: discriminator,
+        METRICS_FILE: generator.record,
+        PICTURE: shows_facades(model_config),
+    }
+    for name, there in written.items():
+        if not there:
+            (out / name).unlink(missing_ok=True)
 
 
 def push(

@@ -42,7 +42,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_a_repository_is_fetched_without_what_is_not_needed(hub):
     copy, asked = hub
-    files = ("config.json", "model.safetensors", "metrics.json")
+    files = ("config.json", "model.safetensors", "metrics.json", "discriminator.safetensors")
     assert resolve_checkpoint("me/model", "v1") == copy
     assert resolve_checkpoint("me/model@v2") == copy
     assert resolve_checkpoint("me/model") == copy

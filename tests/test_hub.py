@@ -181,6 +181,19 @@ def test_a_shared_model_has_its_discriminator_to_train_on_with(checkpoint, tmp_p
     assert not (shared / "training_state.pt").exists()
 
 
+def test_nothing_of_another_model_stays_where_one_is_exported(
+    make_checkpoint, checkpoint, tmp_path
+):
+    weights = {"layers.0.weight": torch.randn(4, 6, 4, 4)}
+    torch.save({"discriminator": weights}, checkpoint / "training_state.pt")
+    other = make_checkpoint("other", data="shoes")
+    (other / "training_state.pt").unlink(missing_ok=True)
+    export_folder(checkpoint, tmp_path / "shared")
+    export_folder(other, tmp_path / "shared")
+    left = {path.name for path in (tmp_path / "shared").iterdir()}
+    assert left == {"config.json", "model.safetensors", "README.md"}
+
+
 def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_path):
     shared = tmp_path / "shared"
     (checkpoint / METRICS_FILE).unlink()

@@ -87,10 +87,10 @@ def run(prog: str, arguments: list[str]) -> None:
     if options.outputs and options.targets:
         evaluation = evaluate_folders(options.outputs, options.targets, scorer)
     else:
-        fitted, split = fitted_and_evaluated(options.split)
+        fitted, _ = fitted_and_evaluated(options.split)
         baselines_from = fitted if options.baselines else None
         evaluation = evaluate_checkpoints(
-            options.checkpoints, options.data, split, scorer, baselines_from=baselines_from
+            options.checkpoints, options.data, options.split, scorer, baselines_from=baselines_from
         )
     if not is_main_process():
         return

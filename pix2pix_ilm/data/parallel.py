@@ -25,7 +25,7 @@ def all_or_listing(
     ``task`` names the progress bar, which only a terminal shows.
     """
     hidden = task is None or not sys.stdout.isatty()
-    attempts = in_parallel(attempt(work), items)
+    attempts = in_parallel(returning_errors(work), items)
     results = list(track(attempts, task or "", len(items), transient=True, disable=hidden))
     problems = [result for result in results if isinstance(result, UserError)]
     if problems:
@@ -33,8 +33,13 @@ def all_or_listing(
     return [result for result in results if not isinstance(result, UserError)]
 
 
-def attempt(work: Callable[[Item], Result]) -> Callable[[Item | UserError], Result | UserError]:
-    """Return work that gives a UserError back instead of raising it, also one that it was given."""
+def returning_errors(
+    work: Callable[[Item], Result],
+) -> Callable[[Item | UserError], Result | UserError]:
+    """Return work that gives a UserError back instead of raising it.
+
+    Given one, it gives it back, too, so that works can follow one another.
+    """
 
     def attempted(item: Item | UserError) -> Result | UserError:
         if isinstance(item, UserError):

@@ -112,7 +112,7 @@ def evaluate_checkpoints(
         checkpoints: trained models, as of ``resolve_checkpoint``; those whose configurations
             differ in nothing but the seed are taken for seeds of one configuration.
         data: a folder of pairs, "facades" or "synthetic".
-        split: a split or a slice of one.
+        split: a split or a slice of one, or "paper": the ILM Norm paper's held-out 200.
         scorer: metrics, sampling and device.
         baselines_from: split whose photos baselines are fitted on; unset: no baselines.
         titles: each checkpoint's configuration; unset: as their own configurations tell.
@@ -128,6 +128,7 @@ def evaluate_checkpoints(
     size = model_config.image_size
     refuse_small(scorer.columns, checkpoints[0], size, size)
     root = data_folder(data, size)
+    _, split = fitted_and_evaluated(split)
     results = []
     for one, configuration in (titles or distinct_titles(configs)).items():
         scores, images = scorer.checkpoint(one, read_split(root, split, configs[one]))

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,14 @@ from rich.progress import track
 
 from pix2pix_ilm.data.images import list_images, read_image, write_image
 from pix2pix_ilm.data.pairs import no_images, read_halves
-from pix2pix_ilm.data.parallel import attempt, in_parallel
+from pix2pix_ilm.data.parallel import in_parallel, returning_errors
 from pix2pix_ilm.devices import Backend, Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import is_folder, list_problems, make_folder
 from pix2pix_ilm.serving.translator import Translator
 
+Named = tuple[Path, Path, UInt8[np.ndarray, "_ _ _"]]
+"""An image, where it is to be written, and the file that it is made from."""
 WAITING = 4  # images, of up to 50 MB, that wait to be translated, and to be written
 
 
@@ -49,20 +50,25 @@ def translate_files(
     translator = Translator.load(checkpoint, device, fast=fast, backend=backend)
     make_folder(out)
 
-    def translate(label_map: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c2"]:
-        return translator([label_map])[0]
+    def read(names: tuple[Path, Path]) -> Named:
+        target, source = names
+        return target, source, read_label(source, translator, side_by_side)
 
-    def write(photo: tuple[Path, np.ndarray | UserError]) -> None:
-        target, pixels = photo
-        if isinstance(pixels, UserError):
-            raise pixels
+    def translate(label_map: Named) -> Named:
+        target, source, pixels = label_map
+        try:
+            return target, source, translator([pixels])[0]
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from None
+
+    def write(photo: Named) -> None:
+        target, _, pixels = photo
         write_image(target, pixels)
 
     # Threads read ahead and write behind; this one translates.
-    read = partial(read_label, translator=translator, side_by_side=side_by_side)
-    label_maps = in_parallel(attempt(read), targets.values(), WAITING)
-    photos = zip(targets, map(attempt(translate), label_maps), strict=True)
-    written = in_parallel(attempt(write), photos, WAITING)
+    label_maps = in_parallel(returning_errors(read), targets.items(), WAITING)
+    photos = map(returning_errors(translate), label_maps)
+    written = in_parallel(returning_errors(write), photos, WAITING)
     hidden = not sys.stdout.isatty()
     results = list(track(written, "Translating", len(targets), disable=hidden))
     problems = [str(result) for result in results if result is not None]
@@ -84,7 +90,7 @@ def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:
             target = out / f"{source.stem}.png"
             if target in targets:
                 raise UserError(f"{source} and {targets[target]} would both become {target}")
-            if target.exists() and target.samefile(source):
+            if target.exists() and source.exists() and target.samefile(source):
                 raise UserError(f"{target}: would be overwritten; choose another folder")
             targets[target] = source
     return targets

@@ -126,7 +126,7 @@ def require_onnx() -> None:
             import_module(package)
         except ImportError:
             raise UserError(
-                f"export: {package} is missing; install it with: pip install 'pix2pix-ilm[onnx]'"
+                f"export: {package} is missing; install it with: uv sync --extra onnx"
             ) from None
 
 

@@ -49,7 +49,7 @@ def open_exported(folder: Path) -> Run:
     """Return a checkpoint's exported network; errors as in ``load_run``."""
     path = folder / ONNX_MODEL
     if find_spec("onnxruntime") is None:
-        raise UserError("onnxruntime is missing; install it with: pip install 'pix2pix-ilm[onnx]'")
+        raise UserError("onnxruntime is missing; install it with: uv sync --extra onnx")
     again = f"write it with: pix2pix-ilm export onnx {folder} --dynamic-size --out {path}"
     if not path.is_file():
         raise UserError(f"{path}: no such file; {again}")
@@ -58,8 +58,8 @@ def open_exported(folder: Path) -> Run:
     except Exception as error:  # its errors have nothing else in common
         raise UserError(f"{path}: cannot be read ({error}); {again}") from None
     metadata = session.get_modelmeta().custom_metadata_map
-    if metadata.get(PRECISION) != "float32":
-        raise UserError(f"{path}: expected a network in float32, found one in float16; {again}")
+    if (found := metadata.get(PRECISION, "no precision")) != "float32":
+        raise UserError(f"{path}: expected a network in float32, found {found}; {again}")
     if metadata.get(WEIGHTS_HASH) != hash_weights(folder):
         raise UserError(
             f"{path}: expected the weights of {folder / WEIGHTS}, found others; {again}"

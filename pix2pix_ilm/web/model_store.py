@@ -1,5 +1,6 @@
 """The trained models that a visitor can choose from."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -112,7 +113,9 @@ class ModelStore:
         otherwise: Sequence[Path] = (),
     ) -> None:
         self.folder = folder
-        self.chosen = [(Path(name).resolve().name, resolve_checkpoint(name)) for name in chosen]
+        self.chosen = list(
+            zip(distinct_names(chosen), map(resolve_checkpoint, chosen), strict=True)
+        )
         for _, checkpoint in self.chosen:
             read_model_config(checkpoint)
         self.otherwise = list(otherwise)
@@ -178,6 +181,15 @@ def time_written(file: Path) -> float:
         return file.stat().st_mtime
     except OSError:
         return 0
+
+
+def distinct_names(checkpoints: Sequence[str]) -> list[str]:
+    """Name checkpoints by their folders, and by the folders around them if these are alike."""
+    paths = [Path(name).resolve() for name in checkpoints]
+    taken = Counter(path.name for path in set(paths))
+    return [
+        path.name if taken[path.name] == 1 else f"{path.parent.name}-{path.name}" for path in paths
+    ]
 
 
 def read_models(

@@ -25,10 +25,12 @@ from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 
 STALE = "<b>The painting has changed</b> since this photo was made."
 OPEN_SOURCE = "(source, ...inputs) => [window.openSource(), ...inputs]"
-CHOSEN_SOURCE = "(source, ...inputs) => [window.chosenSource?.() ?? '', ...inputs]"
-OPEN_PAINTER = "() => window.openTab('paint')"
-FROM_UPLOAD_TO_PAINTER = "() => window.openTab('paint', 'upload')"
-FROM_PAINTER_TO_UPLOAD = "(paintable) => window.openTab('upload', paintable ? '' : 'paint')"
+CHOSEN_SOURCE = "(source, ...inputs) => [window.chosenSource(), ...inputs]"
+OPEN_PAINTER = "() => window.openTab('paint', { from: ['upload', 'batch'] })"
+FROM_UPLOAD_TO_PAINTER = "() => window.openTab('paint', { from: ['upload'] })"
+FROM_PAINTER_TO_UPLOAD = (
+    "(paintable) => window.openTab('upload', { from: paintable ? [] : ['paint'] })"
+)
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 BATCH: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 1}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -81,11 +83,10 @@ class Page(Layout):
             **MODEL,
             **PRIVATE,
         }
-        drawing, upload = (
-            event | {"fn": partial(self.show_translation, source), "inputs_kwargs": inputs}
-            for source in ("paint", "upload")
+        translate_drawing, translate_upload = (
+            event | {"fn": partial(self.show_translation, tab), "inputs_kwargs": inputs}
+            for tab in ("paint", "upload")
         )
-        drawing_if_any: dict[str, Any] = drawing | {"fn": partial(self.show_possible, "paint")}
         again: dict[str, Any] = event | of_open_tab | {"fn": self.show_possible}
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
@@ -101,27 +102,27 @@ class Page(Layout):
         ]  # fmt: skip
         arrival = [self.model, self.second_model, self.about, *place]
         arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
-        arrived.then(**leave_painter).then(**drawing_if_any).then(
+        arrived.then(**leave_painter).then(**again).then(
             self.service.draw_examples, None, self.examples, **MODEL, **UNSEEN
         )
         self.examples.select(**in_browser, js=OPEN_PAINTER)
-        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**drawing_if_any)
+        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**again)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
-            **drawing_if_any
+            **again
         )
-        self.canvas.link(**drawing_if_any)
+        self.canvas.link(**again)
         self.edit_button.click(
             edit_upload, [self.upload, self.clean], self.canvas, **UNSEEN
-        ).success(**in_browser, js=FROM_UPLOAD_TO_PAINTER).then(**drawing_if_any)
+        ).success(**in_browser, js=FROM_UPLOAD_TO_PAINTER).then(**again)
         stroke: dict[str, Any] = {
             "fn": self.show_stroke,
             "inputs_kwargs": {"live": self.live, **inputs},
             "trigger_mode": "always_last",
         }
         self.canvas.input(**event | stroke)
-        self.paint_button.click(**drawing)
-        self.upload_button.click(**upload)
-        self.upload.upload(**upload).failure(**make_room)
+        self.paint_button.click(**translate_drawing)
+        self.upload_button.click(**translate_upload)
+        self.upload.upload(**translate_upload).failure(**make_room)
         self.snap.input(**again)
         for tab in (self.paint_tab, self.upload_tab):
             tab.select(**on_choice)

@@ -129,6 +129,7 @@ def test_checkpoints_that_do_not_fit_one_another_are_refused(make_checkpoint, dr
         ("nowhere", "val", "nowhere: no such folder"),
         (None, "holdout", "no split 'holdout'"),
         (None, "train[99:]", "is empty"),
+        (None, "paper", r"train\[200:400\].* is empty"),
         (None, "train[:1]", "at least 2 images for an interval, found 1"),
     ],
 )

@@ -59,6 +59,21 @@ def test_a_missing_input_is_named(make_checkpoint, tmp_path):
         translate_files([tmp_path / "nowhere.png"], make_checkpoint(), tmp_path / "out")
 
 
+def test_others_are_translated_beside_a_missing_input_and_one_too_large(
+    make_checkpoint, folder, tmp_path
+):
+    checkpoint, wide = make_checkpoint(), tmp_path / "wide.png"
+    Image.new("RGB", (5000, 16)).save(wide)
+    (out := tmp_path / "out").mkdir()
+    Image.new("RGB", (8, 8)).save(out / "nowhere.png")  # of an earlier run
+    with pytest.raises(UserError) as refusal:
+        translate_files([tmp_path / "nowhere.png", wide, folder / "1.png"], checkpoint, out)
+    assert "1 of 3 images translated" in str(refusal.value)
+    assert f"{wide}: expected sides of 1 to 4096 pixels" in str(refusal.value)
+    assert "nowhere.png: no such file" in str(refusal.value)
+    assert (out / "1.png").exists()
+
+
 def test_an_empty_folder_is_refused(make_checkpoint, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty: no images found"):

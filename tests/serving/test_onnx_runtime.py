@@ -99,7 +99,7 @@ def test_an_export_of_other_weights_is_not_used(exported, make_checkpoint):
         (b"", "cannot be read"),
         (b"no model", "cannot be read"),
         ({}, "any size, found one of a fixed size"),
-        ({"dynamic_size": True, "float16": True}, "in float32, found one in float16"),
+        ({"dynamic_size": True, "float16": True}, "in float32, found float16"),
     ],
 )
 def test_what_does_not_fit_is_named(make_checkpoint, content, message):
@@ -117,7 +117,7 @@ def test_without_onnx_runtime_pytorch_translates(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("pix2pix_ilm.serving.onnx_runtime.find_spec", lambda _: None)
     assert load_run(exported, "auto") is None
-    with pytest.raises(UserError, match="pip install"):
+    with pytest.raises(UserError, match="uv sync"):
         load_run(exported, "onnx")
 
 

@@ -56,6 +56,15 @@ def test_a_chosen_model_comes_first_and_once(folder):
     assert store.get(None).name == "old"
 
 
+def test_chosen_folders_of_one_name_are_both_there(folder):
+    for name in ("old", "new"):
+        shutil.copytree(folder / name, folder / f"{name}-run" / "best")
+    chosen = [str(folder / run / "best") for run in ("old-run", "new-run")]
+    names = list(ModelStore(folder, chosen).catalog.models)
+    assert names[:2] == ["old-run-best", "new-run-best"]
+    assert len(names) == 4
+
+
 def test_a_chosen_folder_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
         ModelStore(tmp_path, [str(tmp_path)])

@@ -9,6 +9,7 @@ from playwright.sync_api import Route, expect
 from web.visitor import Visitor, wait_until
 
 from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
+from pix2pix_ilm.web.service import TranslationService
 
 pytestmark = [
     pytest.mark.browser,
@@ -74,6 +75,7 @@ def test_an_upload_for_the_painter_opens_it_only_for_who_is_still_there(visitor,
     answer()
     expect_painted(visitor, facade)
     expect_open(visitor, "Batch")
+    expect(visitor.caption).to_contain_text("256x256")  # still of the upload
 
 
 def test_an_example_opens_the_painter_at_once(visitor):
@@ -85,6 +87,28 @@ def test_an_example_opens_the_painter_at_once(visitor):
     answer()
     expect_painted(visitor, draw_facade(EXAMPLES[3]))
     expect_open(visitor, "Upload")
+
+
+def test_a_tab_that_the_page_opens_is_translated_once(visitor, tmp_path, monkeypatch):
+    made, make_photo = [], TranslationService.make_photo
+    monkeypatch.setattr(
+        TranslationService, "make_photo", lambda *a, **k: made.append(1) or make_photo(*a, **k)
+    )
+    path = tmp_path / "upload.png"
+    Image.fromarray(draw_facade(1)[:128]).save(path)
+    visitor.open_tab("Upload")
+    visitor.drop_in("upload", path)
+    expect(visitor.caption).to_contain_text("256x128")
+    visitor.page.locator("#edit").click()
+    expect_open(visitor, "Paint")
+    expect(visitor.caption).to_contain_text("32x32")
+    visitor.open_tab("Upload")
+    expect(visitor.caption).to_contain_text("256x128")
+    visitor.page.locator("#examples img").nth(3).click()
+    expect_open(visitor, "Paint")
+    expect(visitor.caption).to_contain_text("32x32")
+    visitor.page.wait_for_timeout(500)
+    assert len(made) == 4  # upload, painting, upload, example
 
 
 def expect_painted(visitor: Visitor, label_map: np.ndarray) -> None:

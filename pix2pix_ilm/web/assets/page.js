@@ -6,13 +6,24 @@
   // Which tab of label maps is open: paint, upload or batch.
   window.openSource = () =>
     one("#sources [role=tab][aria-selected=true]").textContent.trim().toLowerCase();
-  // Opens a tab, for a visitor who is still in another one, or wherever they are.
-  window.openTab = (tab, from = window.openSource()) =>
-    window.openSource() === from ? { selected: tab, __type__: "update" } : { __type__: "update" };
-  // Gradio also tells that a tab is open when the page is new.
-  document.addEventListener("click", ({ target }) => {
-    if (target.closest?.("#sources [role=tab]")) window.chosenSource = window.openSource;
+  // Opens a tab for a visitor who is still in one of those that it is opened from.
+  window.openTab = (tab, { from }) => ({
+    __type__: "update",
+    ...(from.includes(window.openSource()) ? { selected: tab } : {}),
   });
+  // The open tab, once for each time that the visitor opened it: Gradio also tells of a tab when the
+  // page is new, and when the page itself opens one.
+  let chosen = "";
+  const choose = ({ target, isTrusted }) => {
+    const tab = isTrusted && target.closest?.("#sources [role=tab][aria-selected=false]");
+    if (tab) chosen = tab.textContent.trim().toLowerCase();
+  };
+  document.addEventListener("click", choose, { capture: true }); // before Gradio opens it
+  window.chosenSource = () => {
+    const source = chosen === window.openSource() ? chosen : "";
+    chosen = "";
+    return source;
+  };
 
   // An image that is pasted anywhere on the page, or dropped on the painter, becomes the upload.
   const uploadInput = async () => {
