@@ -1,4 +1,5 @@
-# The web page in a container. Build it, then run it with a folder of trained models:
+# The web page in a container. Build it, then run it, with a folder of trained models or without (-v ...),
+# when it has those of the package:
 #
 #     docker build -t pix2pix-ilm .
 #     docker run --rm -p 7860:7860 -e AUTH=USER:PASSWORD -v "$PWD/checkpoints:/checkpoints:ro" pix2pix-ilm
@@ -9,6 +10,8 @@ FROM python:3.12-slim
 
 COPY pyproject.toml README.md LICENSE /source/
 COPY pix2pix_ilm /source/pix2pix_ilm
+COPY checkpoints/facades-ilm /source/checkpoints/facades-ilm
+COPY checkpoints/facades-in /source/checkpoints/facades-in
 RUN pip install --no-cache-dir /source && rm -r /source
 
 RUN useradd --create-home visitor && mkdir /checkpoints

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pix2pix_ilm.checkpoints import resolve_checkpoint
-from pix2pix_ilm.data.pairs import find_pairs
+from pix2pix_ilm.data.cache import load_pairs
+from pix2pix_ilm.data.datasets import data_folder
+from pix2pix_ilm.data.pairs import Direction, find_pairs
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.files import write_atomically
 from pix2pix_ilm.reproduction.painted_maps import painted_maps
@@ -39,8 +41,10 @@ class Options:
 
     checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Folders, names in checkpoints/, or models of the package; of colors of CMP Facades."""
-    data: Path | None = None
-    """Pairs whose test photos' patterns stand beside; unset: none."""
+    data: str | None = None
+    """Pairs whose test photos' patterns stand beside, as of ``evaluate``; unset: none."""
+    direction: Direction = "BtoA"
+    """Of these pairs."""
     drawn: int = 50
     """Facades that are drawn to measure patterns in."""
     size: int = 256
@@ -55,9 +59,11 @@ def main(options: Options) -> None:
     rows: dict[str, Images] = {"label maps": painted}
     patterns: dict[str, Artifacts] = {}
     if options.data is not None:
-        pairs = [pair.read() for pair in find_pairs(options.data, "test")]
-        photos, label_maps = zip(*pairs, strict=True)
-        patterns["photos of test"] = measure(photos, label_maps)
+        test = find_pairs(data_folder(options.data, options.size), "test")
+        pairs = load_pairs(test, options.size, direction=options.direction)
+        patterns["photos of test"] = measure(
+            list(pairs.photo.numpy()), list(pairs.label_map.numpy())
+        )
     for name in options.checkpoints:
         folder = resolve_checkpoint(name)
         rows[name] = translate(folder, painted)

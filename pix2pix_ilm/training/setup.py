@@ -160,10 +160,10 @@ def build_networks(
             names = [p.title if p else "none" for p in (theirs.palette, config.label_classes)]
             expected = f"{names[0]}, as {config.init_from} has"
             raise SettingError("label_classes", expected, names[1])
-        both = load_discriminator(networks[1], resolve_checkpoint(config.init_from))
+        problem = load_discriminator(networks[1], resolve_checkpoint(config.init_from))
         if is_main_process():
-            others = "and discriminator" if both else "alone: it has no discriminator of this kind"
-            say(f"{config.init_from}: starting from its generator {others}")
+            taken = f"generator alone: {problem}" if problem else "generator and discriminator"
+            say(f"{config.init_from}: starting from its {taken}")
     for network in networks:
         network.to(accelerator.device)
     average = average_weights(networks[0], config.ema) if config.ema else None
@@ -177,7 +177,7 @@ def build_networks(
         return Networks(*accelerator.prepare(*networks, *optimizers), average=average)
 
 
-def load_discriminator(discriminator: nn.Module, folder: Path) -> bool:
+def load_discriminator(discriminator: nn.Module, folder: Path) -> str:
     """Load the discriminator that a checkpoint has beside its generator, if it is of this kind.
 
     Args:
@@ -185,18 +185,22 @@ def load_discriminator(discriminator: nn.Module, folder: Path) -> bool:
         folder: the checkpoint's.
 
     Returns:
-        True if there was one, and its tensors had these names and shapes.
+        Why it was not loaded; empty if it was.
 
     Raises:
         UserError: the file is damaged; names it.
     """
     own = discriminator.state_dict()
     weights = discriminator_weights(folder, own)
-    theirs, ours = ({name: x.shape for name, x in of.items()} for of in (weights, own))
-    fits = theirs == ours
-    if fits:
-        discriminator.load_state_dict(weights)
-    return fits
+    if not weights:
+        return "it has no discriminator"
+    theirs, ours = ({name: tuple(x.shape) for name, x in of.items()} for of in (weights, own))
+    for name in theirs | ours:
+        if theirs.get(name) != ours.get(name):
+            found, expected = (of.get(name, "nothing") for of in (theirs, ours))
+            return f"its discriminator's {name} is {found}, this one's {expected}"
+    discriminator.load_state_dict(weights)
+    return ""
 
 
 def draw_convolutions(network: nn.Module, seed: int, number: int) -> None:

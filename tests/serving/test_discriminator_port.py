@@ -56,13 +56,13 @@ def test_an_imported_discriminator_judges_as_the_ports(norm, ours, layers, tmp_p
     options = NormOptions(affine=norm == "batch")
     config = DiscriminatorConfig(ndf=8, n_layers=layers, norm=ours, norm_options=options)
     network = PatchDiscriminator(config)
-    assert load_discriminator(network, tmp_path)
+    assert not load_discriminator(network, tmp_path)  # says no problem
     label_map, photo = torch.rand(2, 2, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
         expected = theirs.double().eval().model(torch.cat([label_map, photo], 1))
         torch.testing.assert_close(network.double().eval()(label_map, photo), expected)
     wider = PatchDiscriminator(replace(config, ndf=16))
-    assert not load_discriminator(wider, tmp_path)
+    assert "layers.0.bias is (8,), this one's (16,)" in load_discriminator(wider, tmp_path)
 
 
 @pytest.mark.parametrize(

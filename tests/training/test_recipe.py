@@ -115,12 +115,12 @@ def test_a_run_starts_with_a_discriminator_of_its_own_where_there_is_none_of_its
         state = state_of(
             loop.train(replace(still, name=name, init_from=str(start), discriminator=kind))
         )
-        assert f"{start}: starting from its generator {said}" in capsys.readouterr().err
+        assert f"{start}: starting from its {said}" in capsys.readouterr().err
         return state
 
-    same = start_from("same", first, config.discriminator, "and discriminator")
-    fresh = start_from("fresh", alone, config.discriminator, "alone: it has no discriminator")
-    changed = start_from("changed", first, other, "alone: it has no discriminator of this kind")
+    same = start_from("same", first, config.discriminator, "generator and discriminator")
+    fresh = start_from("fresh", alone, config.discriminator, "generator alone: it has no")
+    changed = start_from("changed", first, other, "generator alone: its discriminator's layers.")
     name = "layers.0.weight"
     theirs, drawn = state_of(first)["discriminator"][name], fresh["discriminator"][name]
     assert torch.equal(same["discriminator"][name], theirs)
