@@ -1,9 +1,11 @@
 """The web page as its visitors and its server see it: time from stroke to photo, load, memory.
 
-Starts the page in a process of its own with a generator of random weights, paints in a real
-browser, then asks the API from many clients at once, then many times in a row.
+Starts the page in a process of its own with a trained model, or with a generator of random
+weights, paints in a real browser, then asks the API from many clients at once, then many times in
+a row.
 
-    python benchmarks/web.py --ngf 32
+    python benchmarks/web.py --checkpoint facades-ilm
+    python benchmarks/web.py --ngf 64
 """
 
 import io
@@ -48,9 +50,12 @@ PHOTO_CHANGED = """before => {
 class Options:
     """Measure the web page."""
 
+    checkpoint: str | None = None
+    """Trained model; unset: random weights."""
     ngf: int = 64
-    """Width of the generator's first layer."""
+    """Width of the first layer of a generator of random weights."""
     norm: NormName = "ilm-in"
+    """Its normalization."""
     strokes: int = 20
     """Strokes painted in the browser, each translated at once."""
     clients: int = 50
@@ -60,7 +65,8 @@ class Options:
 
 
 def main(options: Options) -> None:
-    shown = Table(title=f"ngf {options.ngf}, {options.norm}, 256x256, {os.cpu_count()} cores")
+    model = options.checkpoint or f"ngf {options.ngf}, {options.norm}"
+    shown = Table(title=f"{model}, 256x256, {os.cpu_count()} cores")
     shown.add_column("what")
     shown.add_column("figure", justify="right")
     with tempfile.TemporaryDirectory() as folder, serving(options, Path(folder)) as (site, server):
@@ -84,11 +90,13 @@ def main(options: Options) -> None:
 @contextmanager
 def serving(options: Options, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """Serve the page from a process of its own; gives its address, and the process."""
-    config = TrainConfig(generator=GeneratorConfig(ngf=options.ngf, norm=options.norm))
-    checkpoint = folder / "random"
-    checkpoint.mkdir()
-    export_generator(checkpoint, UNetGenerator(config.sized_generator), 0, config)
     command = [sys.executable, "-m", "pix2pix_ilm", "demo", "--checkpoints", str(folder)]
+    if options.checkpoint:
+        command += ["--checkpoint", options.checkpoint]
+    else:
+        config = TrainConfig(generator=GeneratorConfig(ngf=options.ngf, norm=options.norm))
+        (folder / "random").mkdir()
+        export_generator(folder / "random", UNetGenerator(config.sized_generator), 0, config)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
