@@ -1,4 +1,4 @@
-"""What checkpoints make of label maps that no data set has: painted ones, and drawn facades.
+"""Photos that checkpoints make of label maps no data set has: painted ones, and drawn facades.
 
 Writes a picture of twelve painted maps and everybody's photos of them, and prints the amplitude of
 patterns that repeat every few pixels in the flat walls and backgrounds of drawn facades' photos,

@@ -29,7 +29,7 @@ class Translator:
     """A trained generator for images of any size.
 
     Examples:
-        >>> translator = Translator.from_pretrained("facades-in")
+        >>> translator = Translator.from_pretrained("facades-ilm")
         >>> translator("label_map.png").save("photo.png")
 
     Args:
@@ -69,7 +69,7 @@ class Translator:
         """Load a checkpoint, by default onto the fastest device that is there.
 
         Args:
-            checkpoint: a folder, the name of a model that comes with the package ("facades-in"),
+            checkpoint: a folder, the name of a model that comes with the package ("facades-ilm"),
                 or OWNER/NAME on the Hugging Face hub, with @REVISION after it if need be.
             device: where to compute.
             fast: in bfloat16, where the processor has instructions for it.

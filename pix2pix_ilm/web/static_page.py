@@ -77,7 +77,7 @@ def export_page(
     """
     check_fillable(out)
     if not checkpoints:
-        raise UserError("export page: expected at least one checkpoint, such as facades-in")
+        raise UserError("export page: expected at least one checkpoint, such as facades-ilm")
     store = ModelStore(out / "none", checkpoints, "cpu")
     models = list(store.catalog.models.values())
     if len(models) < len(checkpoints):
