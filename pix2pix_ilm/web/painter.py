@@ -22,7 +22,7 @@ from pix2pix_ilm.web.uploads import clean_edges, read_label_map, resize, snap_to
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("raster.js", "classes.js", "link.js", "painter.js", "controls.js")
 CANVAS_SIZE = 256  # pixels of either side
-EXAMPLES = (11, 4, 7, 21, 33, 35, 42, 58)  # seeds of drawn facades to go on from
+EXAMPLES = (42, 4, 7, 21, 33, 35, 11, 58)  # seeds of drawn facades to go on from
 CLASS_NAMES = {
     "facade": "Wall",
     "window": "Window",
