@@ -25,6 +25,7 @@ from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
 
 STALE = "<b>The painting has changed</b> since this photo was made."
 OPEN_SOURCE = "(source, ...inputs) => [window.openSource(), ...inputs]"
+OPEN_PAINTING = "(source, ...inputs) => [window.openPainting(), ...inputs]"
 CHOSEN_SOURCE = "(source, ...inputs) => [window.chosenSource(), ...inputs]"
 OPEN_PAINTER = "() => window.openTab('paint', { from: ['upload', 'batch'] })"
 FROM_UPLOAD_TO_PAINTER = "() => window.openTab('paint', { from: ['upload'] })"
@@ -88,6 +89,7 @@ class Page(Layout):
             for tab in ("paint", "upload")
         )
         again: dict[str, Any] = event | of_open_tab | {"fn": self.show_possible}
+        painting: dict[str, Any] = again | {"js": OPEN_PAINTING}
         on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
         make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
 
@@ -102,18 +104,18 @@ class Page(Layout):
         ]  # fmt: skip
         arrival = [self.model, self.second_model, self.about, *place]
         arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
-        arrived.then(**leave_painter).then(**again).then(
+        arrived.then(**leave_painter).then(**painting).then(
             self.service.draw_examples, None, self.examples, **MODEL, **UNSEEN
         )
         self.examples.select(**in_browser, js=OPEN_PAINTER)
-        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**again)
+        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**painting)
         self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
-            **again
+            **painting
         )
-        self.canvas.link(**again)
+        self.canvas.link(**painting)
         self.edit_button.click(
             edit_upload, [self.upload, self.clean], self.canvas, **UNSEEN
-        ).success(**in_browser, js=FROM_UPLOAD_TO_PAINTER).then(**again)
+        ).success(**in_browser, js=FROM_UPLOAD_TO_PAINTER).then(**painting)
         stroke: dict[str, Any] = {
             "fn": self.show_stroke,
             "inputs_kwargs": {"live": self.live, **inputs},

@@ -287,6 +287,7 @@ def test_axe_finds_nothing_and_nothing_overflows(open_site, width, scheme):
     expect_no_violation(page)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_missing_is_said_and_nothing_is_left(models, tmp_path, monkeypatch):
     chosen, out = str(models / "gray"), tmp_path / "site"
     other = shutil.copytree(models / "other", tmp_path / "gray")

@@ -6,6 +6,7 @@
   // Which tab of label maps is open: paint, upload or batch.
   window.openSource = () =>
     one("#sources [role=tab][aria-selected=true]").textContent.trim().toLowerCase();
+  window.openPainting = () => (window.openSource() === "paint" ? "paint" : "");
   // Opens a tab for a visitor who is still in one of those that it is opened from.
   window.openTab = (tab, { from }) => ({
     __type__: "update",
