@@ -9,11 +9,11 @@ beside that of real photos.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import Positional
 
 from pix2pix_ilm.checkpoints import resolve_checkpoint
 from pix2pix_ilm.data.cache import load_pairs
@@ -24,6 +24,7 @@ from pix2pix_ilm.files import write_atomically
 from pix2pix_ilm.reproduction.painted_maps import painted_maps
 from pix2pix_ilm.reproduction.summary import (
     FLAT_CLASSES,
+    JPEG_QUALITY,
     PERIODS,
     Artifacts,
     Images,
@@ -39,7 +40,7 @@ from pix2pix_ilm.reproduction.summary import (
 class Options:
     """Look at photos of painted and drawn label maps."""
 
-    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional]
+    checkpoints: Positional[tuple[str, ...]]
     """Folders, names in checkpoints/, or models of the package; of colors of CMP Facades."""
     data: str | None = None
     """Pairs whose test photos' patterns stand beside, as of ``evaluate``; unset: none."""
@@ -65,11 +66,11 @@ def main(options: Options) -> None:
             list(pairs.photo.numpy()), list(pairs.label_map.numpy())
         )
     for name in options.checkpoints:
-        folder = resolve_checkpoint(name)
-        rows[name] = translate(folder, painted)
-        patterns[name] = measure(translate(folder, drawn), drawn)
+        photos = translate(resolve_checkpoint(name), [*painted, *drawn])
+        rows[name] = photos[: len(painted)]
+        patterns[name] = measure(photos[len(painted) :], drawn)
     picture = contact_sheet(rows)
-    write_atomically(options.out, lambda file: picture.save(file, "JPEG", quality=85))
+    write_atomically(options.out, lambda file: picture.save(file, "JPEG", quality=JPEG_QUALITY))
     Console().print(table(patterns))
 
 

@@ -72,8 +72,9 @@ def export_page(
         runtime: folder with ONNX Runtime Web's files; unset: npm fetches its package, once.
 
     Raises:
-        UserError: no checkpoint, two of one name, packages or files that are missing, photos that
-            differ from PyTorch's as in ``export_onnx``, or a folder that is not empty.
+        UserError: no checkpoint, two of one name in folders of one name, packages or files that are
+            missing, photos that differ from PyTorch's as in ``export_onnx``, or a folder that is
+            not empty.
     """
     check_fillable(out)
     if not checkpoints:

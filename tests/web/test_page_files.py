@@ -173,6 +173,7 @@ def test_bad_files_are_refused_in_one_sentence_and_harm_nothing(uploader, transl
     for name, content, problem in (
         ("text.png", b"nonsense", READABLE),
         ("empty.png", b"", READABLE),
+        ("drawing.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>', READABLE),
         ("half.png", whole.read_bytes()[:3000], "is damaged and cannot be opened."),
         ("dot.png", np.zeros((1, 1, 3), np.uint8), "is 1x1; it must be at least 16x16."),
         ("huge.png", claiming(20_000, 20_000), "has too many pixels; the most are 4096x4096."),
