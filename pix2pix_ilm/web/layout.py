@@ -107,7 +107,8 @@ class Layout:
                 with gr.Tab("Variations", id="variations"):
                     gr.Markdown(
                         "One label map fits many facades. With dropout, as the original pix2pix "
-                        "has it, the model makes others of the same map.",
+                        "has it, the model makes others of the same map. How much they differ "
+                        "depends on the model: those that come with the program hardly vary.",
                         elem_id="variations-hint",
                     )
                     self.vary_button = gr.Button(f"Draw {VARIATIONS} variations", elem_id="vary")

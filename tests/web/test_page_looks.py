@@ -32,6 +32,14 @@ CONTRAST = """element => {
     return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
 }"""
 
+ROOM_BESIDE = """(input, text) => {
+    const { font, paddingLeft, paddingRight } = getComputedStyle(input);
+    const canvas = document.createElement('canvas').getContext('2d');
+    canvas.font = font;
+    const room = input.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    return room - canvas.measureText(text).width;
+}"""
+
 
 def test_on_a_phone_the_photo_follows_the_painter_and_fingers_paint(visit, translate):
     visitor = visit(**PHONE)
@@ -131,6 +139,7 @@ def test_nothing_overflows_and_pictures_grow_together(visit, translate):
     for width, height in ((390, 844), (820, 1180), (1280, 900), (1920, 1080)):
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator("#model input").evaluate(ROOM_BESIDE, "facades-ilm: ILM+IN") >= 0
         if width < 1000:
             continue
         canvas, photo = visitor.canvas.bounding_box(), page.locator("#photo").bounding_box()
