@@ -24,7 +24,7 @@ from pix2pix_ilm.inference import fast_dtype, infer
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.serving.onnx_export import to_onnx
-from pix2pix_ilm.serving.onnx_runtime import make_session, runner
+from pix2pix_ilm.serving.onnx_runtime import exported_network, make_session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def networks(
         model = to_onnx(
             generator, options.image_size, None, dynamic_size=False, float16=False
         ).SerializeToString()
-        made["ONNX Runtime"] = runner(make_session(model))
+        made["ONNX Runtime"] = exported_network(make_session(model))
     return made
 
 

@@ -13,7 +13,7 @@ from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.seeds import SAMPLE, derive_seed
 
-Run = Callable[[Tensor], Tensor]
+ExportedNetwork = Callable[[Tensor], Tensor]
 """A network that runs elsewhere: label maps (B, C, H, W) in [-1, 1] to photos."""
 
 
@@ -24,7 +24,7 @@ def generate(
     palette: Palette | None = None,
     sample: int | None = None,
     seed: int = 0,
-    run: Run | None = None,
+    exported: ExportedNetwork | None = None,
 ) -> UInt8[Tensor, "b h w c2"]:
     """Return the photos of label maps of any size, on the generator's device.
 
@@ -38,16 +38,16 @@ def generate(
         sample: unset, dropout is off; else it is on, as in the original pix2pix, and every number
             (0, 1, ...) gives another photo.
         seed: of the dropout masks.
-        run: another program for the same network, which has no dropout: it takes padded label maps
+        exported: the same network in another program, without dropout: it takes padded label maps
             in [-1, 1], colors where there is a palette.
     """
     height, width = label_maps.shape[1:3]
-    if run is not None and sample is None:
+    if exported is not None and sample is None:
         if palette is not None and label_maps.shape[3] == 1:
             label_maps = torch.from_numpy(palette.paint(label_maps.cpu().numpy()))
         images = to_model_range(label_maps.cpu())
         padded = pad_to_multiple(images, generator.config.size_multiple)
-        return to_uint8(run(padded)[:, :, :height, :width])
+        return to_uint8(exported(padded)[:, :, :height, :width])
     label_maps = label_maps.to(next(generator.parameters()).device)
     images = encode_label_maps(label_maps, palette)
     padded = pad_to_multiple(images, generator.config.size_multiple)

@@ -68,7 +68,9 @@ def take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
 def report_training(work: Callable[["ModuleType"], Path]) -> None:
     """Train, and say what can be done next."""
     from pix2pix_ilm.training import loop
+    from pix2pix_ilm.training.curves import CURVES
     from pix2pix_ilm.training.interrupts import Interrupted
+    from pix2pix_ilm.training.run_folder import METRICS
     from pix2pix_ilm.training.setup import is_main_process
 
     try:
@@ -80,9 +82,10 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
         )
         raise KeyboardInterrupt from stop
     if is_main_process():
+        drawn = (folder / CURVES).exists()  # where the training validates
         say(
             f"Done: {folder}\n"
             f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
-            f"  curves:      {folder / 'metrics.jsonl'}, or tensorboard --logdir {folder}\n"
+            f"  curves:      {folder / (CURVES if drawn else METRICS)}, or tensorboard --logdir {folder}\n"
             f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {folder} --out outputs"
         )

@@ -30,16 +30,16 @@ from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.files import make_folder, write_atomically
-from pix2pix_ilm.inference import Run, infer
+from pix2pix_ilm.inference import ExportedNetwork, infer
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.serving.onnx_runtime import (
     INPUT,
     OUTPUT,
     PRECISION,
     WEIGHTS_HASH,
+    exported_network,
     hash_weights,
     make_session,
-    runner,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ def export_onnx(
     multiple = generator.config.size_multiple
     sizes = [(size, size), (multiple, 2 * multiple)] if dynamic_size else [(size, size)]
     tolerance = FLOAT16_TOLERANCE if float16 else TOLERANCE
-    differences = compare(generator, runner(make_session(content)), sizes, tolerance, palette)
+    differences = compare(
+        generator, exported_network(make_session(content)), sizes, tolerance, palette
+    )
     if not differences.tolerable:
         raise UserError(
             f"{out}: not written, because its photos differ from PyTorch's by up to "
@@ -243,7 +245,7 @@ class InFloat32(nn.Module):
 
 def compare(
     generator: UNetGenerator,
-    run: Run,
+    exported: ExportedNetwork,
     sizes: Iterable[tuple[int, int]],
     tolerance: float,
     palette: Palette | None = None,
@@ -259,7 +261,7 @@ def compare(
             encoded = label_maps
             if palette is not None:
                 encoded = encode_label_maps(to_uint8(label_maps), palette)
-            found.append((run(label_maps) - infer(generator, encoded)).abs().max())
+            found.append((exported(label_maps) - infer(generator, encoded)).abs().max())
     # torch's maximum of differences is NaN where one is, Python's may hide it.
     return Differences(
         random=torch.stack(random).max().item(),

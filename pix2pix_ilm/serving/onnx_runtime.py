@@ -13,7 +13,7 @@ import torch
 from pix2pix_ilm.checkpoints import WEIGHTS
 from pix2pix_ilm.devices import Backend
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.inference import Run
+from pix2pix_ilm.inference import ExportedNetwork
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,8 +24,8 @@ WEIGHTS_HASH, PRECISION = "weights", "precision"
 """Keys of the metadata: the SHA-256 of the exported weights' file, and float32 or float16."""
 
 
-def load_run(folder: Path, backend: Backend) -> Run | None:
-    """Return what runs a checkpoint's exported network, or None for PyTorch.
+def load_exported(folder: Path, backend: Backend) -> ExportedNetwork | None:
+    """Return a checkpoint's exported network, or None for PyTorch.
 
     Args:
         folder: the checkpoint's.
@@ -45,8 +45,8 @@ def load_run(folder: Path, backend: Backend) -> Run | None:
         return None
 
 
-def open_exported(folder: Path) -> Run:
-    """Return a checkpoint's exported network; errors as in ``load_run``."""
+def open_exported(folder: Path) -> ExportedNetwork:
+    """Return a checkpoint's exported network; errors as in ``load_exported``."""
     path = folder / ONNX_MODEL
     if find_spec("onnxruntime") is None:
         raise UserError("onnxruntime is missing; install it with: uv sync --extra onnx")
@@ -66,7 +66,7 @@ def open_exported(folder: Path) -> Run:
         )
     if any(isinstance(side, int) for side in session.get_inputs()[0].shape[2:]):
         raise UserError(f"{path}: expected a model of any size, found one of a fixed size; {again}")
-    return runner(session)
+    return exported_network(session)
 
 
 def make_session(content: bytes) -> "InferenceSession":
@@ -81,7 +81,7 @@ def make_session(content: bytes) -> "InferenceSession":
     return onnxruntime.InferenceSession(content, options, providers=providers)
 
 
-def runner(session: "InferenceSession") -> Run:
+def exported_network(session: "InferenceSession") -> ExportedNetwork:
     """Return a function from label maps to photos by an ONNX model."""
     return lambda label_map: torch.from_numpy(session.run([OUTPUT], {INPUT: label_map.numpy()})[0])
 

@@ -14,9 +14,9 @@ from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpo
 from pix2pix_ilm.data.images import as_array, as_image, first_frame, read_image
 from pix2pix_ilm.devices import Backend, Device, pick_device
 from pix2pix_ilm.errors import SettingError, UserError
-from pix2pix_ilm.inference import Run, fast_dtype, generate
+from pix2pix_ilm.inference import ExportedNetwork, fast_dtype, generate
 from pix2pix_ilm.models.generator import UNetGenerator
-from pix2pix_ilm.serving.onnx_runtime import load_run
+from pix2pix_ilm.serving.onnx_runtime import load_exported
 
 LARGEST_SIDE = 4096
 
@@ -38,8 +38,8 @@ class Translator:
         device: where to compute.
         fast: compute in bfloat16 where the processor has instructions for it; photos differ by
             little more than a rounding.
-        run: another program for the same network, in float32 on the CPU; photos with dropout are
-            still made here.
+        exported: the same network in another program, in float32 on the CPU; photos with dropout
+            are still made here.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Translator:
         device: str | torch.device = "cpu",
         *,
         fast: bool = False,
-        run: Run | None = None,
+        exported: ExportedNetwork | None = None,
     ) -> None:
         device = torch.device(device)
         dtype = fast_dtype(device) if fast else None
         self.generator = deepcopy(generator).to(device, dtype or torch.float32).eval()
         self.config = config
-        self.run = run
+        self.exported = exported
 
     @classmethod
     def from_pretrained(
@@ -87,7 +87,7 @@ class Translator:
                 found = "fast" if fast else f"device {place.type}"
                 raise SettingError("backend", f"torch or auto with {found}", backend)
             backend = "torch"
-        return cls(generator, config, place, fast=fast, run=load_run(folder, backend))
+        return cls(generator, config, place, fast=fast, exported=load_exported(folder, backend))
 
     load = from_pretrained
 
@@ -173,7 +173,9 @@ class Translator:
             self._check(label_map)
         batch = torch.from_numpy(np.stack(label_maps))
         palette = self.config.palette
-        photos = generate(self.generator, batch, palette=palette, sample=sample, run=self.run)
+        photos = generate(
+            self.generator, batch, palette=palette, sample=sample, exported=self.exported
+        )
         return photos.cpu().numpy()
 
     def _check(self, label_map: np.ndarray) -> None:

@@ -1,10 +1,14 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from pix2pix_ilm.training.curves import CURVES
+from pix2pix_ilm.training.run_folder import METRICS
 
 
 def test_training_says_what_to_do_next(train_tiny, drawn_pairs, tmp_path, capsys):
@@ -104,4 +108,13 @@ def test_a_file_of_other_settings_is_refused_by_its_name(run, tmp_path, capsys, 
 
 def test_a_run_is_resumed_by_its_folder(run, trained, capsys):
     assert run("train", "--resume", trained) == 0
-    assert f"Done: {trained}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"Done: {trained}" in said
+    assert f"curves:      {trained / METRICS}" in said
+
+
+def test_a_run_that_has_validated_ends_with_the_place_of_its_curves(run, trained, tmp_path, capsys):
+    folder = shutil.copytree(trained, tmp_path / "validated")
+    (folder / CURVES).write_bytes(b"")
+    assert run("train", "--resume", folder) == 0
+    assert f"curves:      {folder / CURVES}" in capsys.readouterr().err

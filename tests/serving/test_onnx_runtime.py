@@ -15,7 +15,7 @@ from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.serving.onnx_export import export_onnx
-from pix2pix_ilm.serving.onnx_runtime import ONNX_MODEL, load_run
+from pix2pix_ilm.serving.onnx_runtime import ONNX_MODEL, load_exported
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.model_store import ModelStore
 
@@ -50,7 +50,7 @@ def test_photos_are_those_of_pytorch(exported):
     by_onnx, by_torch = (
         Translator.load(exported, "cpu", backend=name) for name in ("onnx", "torch")
     )
-    assert by_onnx.run is not None
+    assert by_onnx.exported is not None
     drawn = draw_pair(3, 45)[0]
     indices = FACADES_PALETTE.nearest(drawn)
     for label_maps in ([FLAT], [drawn, drawn[:, ::-1].copy()], [indices]):
@@ -61,20 +61,20 @@ def test_photos_are_those_of_pytorch(exported):
 
 
 def test_it_is_chosen_by_itself_where_it_is_there_and_fits(exported, make_checkpoint):
-    assert Translator.load(exported, "cpu").run is not None
-    assert Translator.load(exported, "cpu", fast=True).run is None
+    assert Translator.load(exported, "cpu").exported is not None
+    assert Translator.load(exported, "cpu", fast=True).exported is None
     with pytest.raises(SettingError, match="backend: expected torch or auto with fast"):
         Translator.load(exported, "cpu", fast=True, backend="onnx")
-    assert Translator.load(make_checkpoint("plain"), "cpu").run is None
+    assert Translator.load(make_checkpoint("plain"), "cpu").exported is None
 
 
 def test_the_page_uses_an_export_as_soon_as_it_is_there(exported):
     store = ModelStore(exported.parent, device="cpu")
     model = store.scan().models[exported.name]
     file = (exported / ONNX_MODEL).rename(exported / "elsewhere")
-    assert store.load(model).run is None
+    assert store.load(model).exported is None
     file.rename(exported / ONNX_MODEL)
-    assert store.load(model).run is not None
+    assert store.load(model).exported is not None
 
 
 def test_variations_are_drawn_by_pytorch(exported):
@@ -87,9 +87,9 @@ def test_an_export_of_other_weights_is_not_used(exported, make_checkpoint):
     torch.manual_seed(1)  # every test starts with the same seed, and the exported one did
     other = make_checkpoint("other", generator=SMALL, label_classes=FACADES_PALETTE)
     (exported / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
-    assert load_run(exported, "auto") is None
+    assert load_exported(exported, "auto") is None
     with pytest.raises(UserError, match=r"found others; write it with: pix2pix-ilm export onnx"):
-        load_run(exported, "onnx")
+        load_exported(exported, "onnx")
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_what_does_not_fit_is_named(make_checkpoint, content, message):
         export_onnx(folder, folder / ONNX_MODEL, **content)
     elif content is not None:
         (folder / ONNX_MODEL).write_bytes(content)
-    assert load_run(folder, "auto") is None
+    assert load_exported(folder, "auto") is None
     with pytest.raises(UserError, match=message):
-        load_run(folder, "onnx")
+        load_exported(folder, "onnx")
 
 
 def test_without_onnx_runtime_pytorch_translates(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("pix2pix_ilm.serving.onnx_runtime.find_spec", lambda _: None)
-    assert load_run(exported, "auto") is None
+    assert load_exported(exported, "auto") is None
     with pytest.raises(UserError, match="uv sync"):
-        load_run(exported, "onnx")
+        load_exported(exported, "onnx")
 
 
 def test_the_command_line_asks_for_it(make_checkpoint, tmp_path, capsys):
