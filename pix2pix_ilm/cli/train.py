@@ -83,9 +83,10 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
         raise KeyboardInterrupt from stop
     if is_main_process():
         drawn = (folder / CURVES).exists()  # where the training validates
+        curves = folder / (CURVES if drawn else METRICS)
         say(
             f"Done: {folder}\n"
             f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
-            f"  curves:      {folder / (CURVES if drawn else METRICS)}, or tensorboard --logdir {folder}\n"
+            f"  curves:      {curves}, or tensorboard --logdir {folder}\n"
             f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {folder} --out outputs"
         )
