@@ -125,6 +125,7 @@ def export_folder(
     out: Path,
     *,
     float16: bool = False,
+    noise: float | None = None,
     data: str | None = None,
     split: str = "test",
 ) -> None:
@@ -138,15 +139,20 @@ def export_folder(
         out: folder for config.json, model.safetensors, README.md and, for facades, a picture; with
             discriminator.safetensors, to train on with, if the checkpoint has one.
         float16: store the weights in half precision; everybody computes with them in float32.
+        noise: strength of the generator's random pattern, as of its configuration; unset: that of
+            its training.
         data: pairs to measure what was written on, for the card and metrics.json; unset: none.
         split: of the data.
 
     Raises:
-        UserError: no checkpoint, weights that float16 cannot hold, no such data, or a folder that
-            cannot be written.
+        UserError: no checkpoint, weights that float16 cannot hold, noise for a generator without,
+            no such data, or a folder that cannot be written.
     """
     generator = PretrainedGenerator.from_pretrained(checkpoint)
-    model_config = generator.trained()
+    if noise is not None:
+        generator.set_noise(noise)
+        generator.record = None  # it is of other photos
+    model_config = replace(generator.trained(), generator=generator.config)
     generator.model_config = replace(model_config, data=Path(model_config.data).name)
     dtype = torch.float16 if float16 else torch.float32
     weights = converted(generator.state_dict(), dtype)

@@ -205,6 +205,19 @@ def test_a_shared_model_exported_onto_itself_gains_its_metrics(checkpoint, tmp_p
     assert "| LPIPS | 0.4300 |" in (shared / "README.md").read_text("utf-8")
 
 
+def test_a_shared_model_can_have_less_noise_and_then_has_other_metrics(make_checkpoint, tmp_path):
+    noisy = GeneratorConfig(ngf=4, upsample="resize", noise=0.4)
+    folder, shared = make_checkpoint(image_size=32, generator=noisy), tmp_path / "shared"
+    write_json(folder / METRICS_FILE, RECORD)
+    export_folder(folder, shared, noise=0.1)
+    generator, model_config = load_generator(shared)
+    assert model_config.generator.noise == generator.config.noise == 0.1
+    expected, _ = load_generator(folder)
+    torch.testing.assert_close(generator.pattern, expected.pattern / 4)
+    assert not (shared / METRICS_FILE).exists()
+    assert "0.4300" not in (shared / "README.md").read_text("utf-8")
+
+
 def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
     generator, model_config = load_generator(checkpoint)
     generator.head.bias.data.fill_(1e6)

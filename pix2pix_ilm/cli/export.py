@@ -38,6 +38,9 @@ class Folder:
     """The folder."""
     float16: bool = False
     """Half the size, slightly different photos: weights in float16."""
+    noise: float | None = None
+    """Strength of the random pattern of a generator that was trained with --generator.noise: less
+    makes flat areas smoother; unset: that of its training."""
     data: str | None = None
     """Pairs to measure the model on, as of 'evaluate': its card then has the metrics."""
     split: str = "test"

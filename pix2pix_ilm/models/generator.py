@@ -6,7 +6,7 @@ Networks", CVPR 2017; layer order and initialization as in phillipi/pix2pix ``mo
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -154,6 +154,23 @@ class UNetGenerator(nn.Module):
             at = torch.arange(side, device=pattern.device) % PATTERN
             pattern = pattern.index_select(dim, at)
         return label_map + pattern.to(label_map.dtype)
+
+    def set_noise(self, noise: float) -> None:
+        """Change the strength of the random pattern, which makes texture; 0 removes it.
+
+        Raises:
+            SettingError: a negative strength, or a generator that was made without a pattern.
+        """
+        if not self.config.noise:
+            raise SettingError("noise", "none, as the generator has no random pattern", noise)
+        if not 0 <= noise < math.inf:
+            raise SettingError("noise", "a number of at least 0", noise)
+        config = replace(self.config, noise=noise)
+        pattern = self.get_buffer("pattern") * (noise / self.config.noise)
+        del self.pattern
+        if noise:
+            self.register_buffer("pattern", pattern)
+        self.config = config
 
     def _norm(self, width: int) -> nn.Module:
         return make_norm(self.config.norm, width, self.config.norm_options)

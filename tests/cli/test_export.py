@@ -13,6 +13,13 @@ def test_export_folder_writes_one_to_share(run, trained, tmp_path, drawn_pairs):
     assert (shared / "metrics.json").read_bytes() == record
 
 
+def test_export_folder_refuses_noise_for_a_generator_without(run, trained, tmp_path, capsys):
+    assert run("export", "folder", trained, "--out", tmp_path / "shared", "--noise", 0.1) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --noise: expected none, as the generator has no random pattern")
+    assert not (tmp_path / "shared").exists()
+
+
 @pytest.mark.usefixtures("unchecked")  # the exporter cannot trace them
 def test_export_onnx_says_how_far_its_file_is_from_pytorch(run, trained, tmp_path, capsys):
     assert run("export", "onnx", trained, "--out", tmp_path / "model") == 0

@@ -1,6 +1,7 @@
 """The U-Net against the published one: weights, shapes, dropout, initialization, output."""
 
 import math
+from copy import deepcopy
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -352,6 +353,29 @@ def test_a_pattern_tells_the_pixels_of_a_flat_map_apart_and_is_always_the_same()
     torch.testing.assert_close(seen[..., 256:], seen[..., :44])
     with pytest.raises(SettingError, match=r"generator\.noise: .*found -1"):
         small_config(noise=-1)
+
+
+@torch.no_grad()
+def test_the_patterns_strength_can_be_changed_later():
+    made = UNetGenerator(small_config(depth=2, noise=0.2)).eval()
+    weaker = deepcopy(made)
+    weaker.set_noise(0.05)
+    assert weaker.config == small_config(depth=2, noise=0.05)
+    torch.testing.assert_close(weaker.pattern, made.pattern / 4)
+
+    none = deepcopy(made)
+    none.set_noise(0)
+    plain = UNetGenerator(small_config(depth=2)).eval()
+    plain.load_state_dict(none.state_dict())
+    wide = torch.ones(1, 3, 8, 16)
+    torch.testing.assert_close(none(wide), plain(wide), rtol=0, atol=0)
+
+    with pytest.raises(SettingError, match=r"noise: expected none, .* no random pattern, found 1$"):
+        plain.set_noise(1)
+    with pytest.raises(SettingError, match=r"^noise: .*found -1"):
+        made.set_noise(-1)
+    assert made.config.noise == 0.2
+    torch.testing.assert_close(made.pattern, 4 * weaker.pattern)
 
 
 def test_check_norm_names_the_setting_and_the_layer():
