@@ -32,10 +32,13 @@ FROM_UPLOAD_TO_PAINTER = "() => window.openTab('paint', { from: ['upload'] })"
 FROM_PAINTER_TO_UPLOAD = (
     "(paintable) => window.openTab('upload', { from: paintable ? [] : ['paint'] })"
 )
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-BATCH: dict[str, Any] = {"concurrency_id": "batch", "concurrency_limit": 1}
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-UNSEEN: dict[str, Any] = PRIVATE | {"show_progress": "hidden"}
+Event = dict[str, Any]
+"""Arguments for a component's listener."""
+MODEL: Event = {"concurrency_id": "model", "concurrency_limit": 1}
+BATCH: Event = {"concurrency_id": "batch", "concurrency_limit": 1}
+PRIVATE: Event = {"api_visibility": "private"}
+UNSEEN: Event = PRIVATE | {"show_progress": "hidden"}
+MAKE_ROOM: Event = {"fn": None, "js": "() => window.makeRoom()"}
 Updates = dict[Any, Any]
 
 
@@ -59,7 +62,10 @@ class Page(Layout):
 
     def connect(self) -> None:
         """Connect events to actions."""
-        inputs = {  # the fields of a TranslationRequest, but for its source
+        with gr.Row(visible=False):
+            self.source = gr.Textbox()  # filled by the browser, which knows the open tab
+            self.paintable = gr.Checkbox(True)
+        self.inputs = {  # the fields of a TranslationRequest, but for its source
             "drawing": self.canvas,
             "upload": self.upload,
             "snap": self.snap,
@@ -67,72 +73,95 @@ class Page(Layout):
             "second_model": self.second_model,
             "reference": self.reference,
         }
-        with gr.Row(visible=False):
-            source = gr.Textbox()  # filled by the browser, which knows the open tab
-            self.paintable = gr.Checkbox(True)
-        of_open_tab: dict[str, Any] = {
-            "inputs_kwargs": {"source": source, **inputs},
-            "js": OPEN_SOURCE,
-        }
         outputs = [
             self.photo, self.second_photo, self.slider, self.stale, self.caption, self.metrics,
             self.variations, self.save_photo, self.save_label_map, self.save_pair,
         ]  # fmt: skip
-        event: dict[str, Any] = {
+        event: Event = {
             "outputs": outputs,
             "show_progress_on": [self.photo, self.second_photo, self.slider],
             **MODEL,
             **PRIVATE,
         }
-        translate_drawing, translate_upload = (
-            event | {"fn": partial(self.show_translation, tab), "inputs_kwargs": inputs}
-            for tab in ("paint", "upload")
-        )
-        again: dict[str, Any] = event | of_open_tab | {"fn": self.show_possible}
-        painting: dict[str, Any] = again | {"js": OPEN_PAINTING}
-        on_choice: dict[str, Any] = again | {"js": CHOSEN_SOURCE}
-        make_room: dict[str, Any] = {"fn": None, "js": "() => window.makeRoom()"}
+        again: Event = event | self.of_source(OPEN_SOURCE) | {"fn": self.show_possible}
+        painting: Event = again | {"js": OPEN_PAINTING}
+        self.connect_arrival(painting)
+        self.connect_painter(event, painting)
+        self.connect_upload(event, again, painting)
+        self.connect_choices(again)
+        self.connect_others()
 
-        # Tabs are opened by the browser, which knows where the visitor is when an answer comes.
-        in_browser: dict[str, Any] = {"fn": None, "outputs": self.tabs, **UNSEEN}
-        leave_painter: dict[str, Any] = in_browser | {
-            "inputs": self.paintable, "js": FROM_PAINTER_TO_UPLOAD
-        }  # fmt: skip
+    def of_source(self, js: str) -> Event:
+        """Return the inputs of an action for what the browser names: the open tab, or none."""
+        return {"inputs_kwargs": {"source": self.source, **self.inputs}, "js": js}
 
-        place = [
-            self.canvas, self.unpaintable, self.paint_button, self.paintable, self.examples
-        ]  # fmt: skip
-        arrival = [self.model, self.second_model, self.about, *place]
+    def in_browser(self, js: str) -> Event:
+        """Return the action of opening a tab: only the browser knows where the visitor is then."""
+        return {"fn": None, "outputs": self.tabs, "js": js, **UNSEEN}
+
+    @property
+    def place(self) -> list[Any]:
+        """Return the components that depend on the classes which the chosen model knows."""
+        return [self.canvas, self.unpaintable, self.paint_button, self.paintable, self.examples]
+
+    @property
+    def leave_painter(self) -> Event:
+        """Return the action of leaving the painter where nothing can be painted."""
+        return self.in_browser(FROM_PAINTER_TO_UPLOAD) | {"inputs": self.paintable}
+
+    def connect_arrival(self, painting: Event) -> None:
+        """Show a visitor who arrives the models that are there, a photo, and the examples."""
+        arrival = [self.model, self.second_model, self.about, *self.place]
         arrived = self.blocks.load(self.show_models, None, arrival, **UNSEEN)
-        arrived.then(**leave_painter).then(**painting).then(
+        arrived.then(**self.leave_painter).then(**painting).then(
             self.service.draw_examples, None, self.examples, **MODEL, **UNSEEN
         )
-        self.examples.select(**in_browser, js=OPEN_PAINTER)
-        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**painting)
-        self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
-            **painting
-        )
-        self.canvas.link(**painting)
-        self.edit_button.click(
-            edit_upload, [self.upload, self.clean], self.canvas, **UNSEEN
-        ).success(**in_browser, js=FROM_UPLOAD_TO_PAINTER).then(**painting)
-        stroke: dict[str, Any] = {
+
+    def connect_painter(self, event: Event, painting: Event) -> None:
+        """Translate what is painted, and whatever comes into the painter."""
+        stroke: Event = {
             "fn": self.show_stroke,
-            "inputs_kwargs": {"live": self.live, **inputs},
+            "inputs_kwargs": {"live": self.live, **self.inputs},
             "trigger_mode": "always_last",
         }
         self.canvas.input(**event | stroke)
-        self.paint_button.click(**translate_drawing)
-        self.upload_button.click(**translate_upload)
-        self.upload.upload(**translate_upload).failure(**make_room)
+        self.paint_button.click(**event | self.translation_of("paint"))
+        self.canvas.link(**painting)
+        self.canvas.random(lambda: encode_drawing(draw_facade()), None, self.canvas, **UNSEEN).then(
+            **painting
+        )
+        self.examples.select(**self.in_browser(OPEN_PAINTER))
+        self.examples.select(take_example, None, self.canvas, **UNSEEN).then(**painting)
+
+    def connect_upload(self, event: Event, again: Event, painting: Event) -> None:
+        """Translate what is uploaded, or bring it into the painter."""
+        translate = event | self.translation_of("upload")
+        self.upload_button.click(**translate)
+        self.upload.upload(**translate).failure(**MAKE_ROOM)
         self.snap.input(**again)
+        edited = self.edit_button.click(
+            edit_upload, [self.upload, self.clean], self.canvas, **UNSEEN
+        )
+        edited.success(**self.in_browser(FROM_UPLOAD_TO_PAINTER)).then(**painting)
+
+    def translation_of(self, tab: str) -> Event:
+        """Return the action of translating what a tab holds, whichever is open."""
+        return {"fn": partial(self.show_translation, tab), "inputs_kwargs": self.inputs}
+
+    def connect_choices(self, again: Event) -> None:
+        """Translate again what the open tab holds, after the choice of a tab or a model."""
+        on_choice: Event = again | {"js": CHOSEN_SOURCE}
         for tab in (self.paint_tab, self.upload_tab):
             tab.select(**on_choice)
         # (A list's "input" comes twice for a choice by mouse, and "select" never by keyboard.)
-        chosen_model = self.model.change(self.show_painter, self.model, place, **UNSEEN)
-        chosen_model.then(**leave_painter).then(**again)
+        chosen_model = self.model.change(self.show_painter, self.model, self.place, **UNSEEN)
+        chosen_model.then(**self.leave_painter).then(**again)
         for chosen in (self.second_model, self.reference):
-            chosen.change(**again).failure(**make_room)
+            chosen.change(**again).failure(**MAKE_ROOM)
+
+    def connect_others(self) -> None:
+        """Draw variations, and translate many files."""
+        of_open_tab = self.of_source(OPEN_SOURCE)
         self.vary_button.click(
             self.show_variations, outputs=self.variations, **of_open_tab, **MODEL, **PRIVATE
         )
