@@ -184,12 +184,15 @@ def time_written(file: Path) -> float:
 
 
 def distinct_names(checkpoints: Sequence[str]) -> list[str]:
-    """Name checkpoints by their folders, and by the folders around them if these are alike."""
-    paths = [Path(name).resolve() for name in checkpoints]
-    taken = Counter(path.name for path in set(paths))
-    return [
-        path.name if taken[path.name] == 1 else f"{path.parent.name}-{path.name}" for path in paths
-    ]
+    """Name checkpoints by their folders, with as many of those around as it takes to tell them."""
+    paths = [Path(name).resolve().parts for name in checkpoints]
+
+    def end_of(path: tuple[str, ...]) -> tuple[str, ...]:
+        others = set(paths) - {path}
+        ends = (path[-length:] for length in range(1, len(path)))
+        return next((end for end in ends if all(o[-len(end) :] != end for o in others)), path)
+
+    return ["-".join(end_of(path)) for path in paths]
 
 
 def read_models(

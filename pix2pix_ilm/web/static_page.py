@@ -72,9 +72,8 @@ def export_page(
         runtime: folder with ONNX Runtime Web's files; unset: npm fetches its package, once.
 
     Raises:
-        UserError: no checkpoint, two of one name in folders of one name, packages or files that are
-            missing, photos that differ from PyTorch's as in ``export_onnx``, or a folder that is
-            not empty.
+        UserError: no checkpoint, one of them twice, packages or files that are missing, photos that
+            differ from PyTorch's as in ``export_onnx``, or a folder that is not empty.
     """
     check_fillable(out)
     if not checkpoints:
@@ -82,7 +81,7 @@ def export_page(
     store = ModelStore(out / "none", checkpoints, "cpu")
     models = list(store.catalog.models.values())
     if len(models) < len(checkpoints):
-        raise UserError(f"export page: two of {', '.join(checkpoints)} have the same name")
+        raise UserError(f"export page: two of {', '.join(checkpoints)} are the same model")
     runtime = find_runtime() if runtime is None else check_runtime(runtime)
     with filling_folder(out) as folder:
         for name in ("models", "runtime", "examples"):

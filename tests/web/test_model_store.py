@@ -64,6 +64,13 @@ def test_chosen_folders_of_one_name_are_both_there(folder):
     assert names[:2] == ["old-run-best", "new-run-best"]
     assert len(names) == 4
 
+    for name in ("mine", "yours"):
+        shutil.copytree(folder / "old-run", folder / name / "run")
+    chosen = [str(folder / place / "best") for place in ("mine/run", "yours/run", "old-run")]
+    names = list(ModelStore(folder, [*chosen, chosen[0]]).catalog.models)
+    assert names[:3] == ["mine-run-best", "yours-run-best", "old-run-best"]
+    assert len(names) == 5
+
 
 def test_a_chosen_folder_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
