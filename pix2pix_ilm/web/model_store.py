@@ -1,6 +1,5 @@
 """The trained models that a visitor can choose from."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import redirect_stderr
