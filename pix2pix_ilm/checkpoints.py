@@ -123,13 +123,15 @@ def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> ModelConfi
     """Load a checkpoint's weights into a generator of the same architecture; return its config.
 
     Args:
-        generator: on any device; its dropout may be another.
+        generator: on any device; its dropout and the strength of its noise may be others.
         checkpoint: as of ``resolve_checkpoint``.
 
     Raises:
         UserError: not a checkpoint, or of another architecture; names the setting that differs.
     """
     loaded, config = load_generator(checkpoint)
+    if loaded.config.noise and generator.config.noise:
+        loaded.set_noise(generator.config.noise)
     for name, theirs in asdict(loaded.config).items():
         ours = asdict(generator.config)[name]
         if not name.startswith("dropout") and theirs != ours:

@@ -253,6 +253,18 @@ def test_looking_at_norms_and_gradients_changes_nothing_and_goes_on_after_a_cras
     assert len(first.discriminator) == 2
 
 
+def test_a_start_may_have_another_strength_of_noise(config):
+    config = replace(config, epochs=1)
+    strong, weak = (replace(config.generator, noise=noise) for noise in (0.2, 0.05))
+    first = loop.train(replace(config, name="first", generator=strong))
+    weaker = replace(config, init_from=str(first), generator=weak, lr=0.0)
+    (before, _), (after, _) = map(checkpoints.load_generator, (first, loop.train(weaker)))
+    assert torch.equal(after.head.weight, before.head.weight)
+    torch.testing.assert_close(after.pattern, before.pattern / 4)
+    with pytest.raises(UserError, match=r"generator\.noise: expected 0\.2, as .*first has"):
+        loop.train(replace(weaker, name="none", generator=config.generator))
+
+
 def test_classes_are_validated_on_and_those_of_a_start_must_be_the_same(config):
     config = replace(config, epochs=1, label_classes=FACADES_PALETTE, validate_every=1)
     folder = loop.train(replace(config, name="first"))
