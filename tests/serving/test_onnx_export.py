@@ -105,10 +105,10 @@ def test_a_model_that_differs_is_not_written(make_checkpoint, tmp_path, monkeypa
     checkpoint, path = make_checkpoint(norm="none"), tmp_path / "model.onnx"
     path.write_bytes(b"an earlier one")
 
-    def run(label_maps):  # NaN differs from everything, itself included
+    def exported(label_maps):  # NaN differs from everything, itself included
         return torch.full_like(label_maps, torch.nan)
 
-    monkeypatch.setattr("pix2pix_ilm.serving.onnx_export.runner", lambda _: run)
+    monkeypatch.setattr("pix2pix_ilm.serving.onnx_export.exported_network", lambda _: exported)
     with pytest.raises(UserError, match=r"model\.onnx: not written, because its photos differ"):
         export_onnx(checkpoint, path)
     assert path.read_bytes() == b"an earlier one"
