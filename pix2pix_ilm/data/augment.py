@@ -64,6 +64,18 @@ def random_crop_flip(
     return CropIndices(index[:, None, None], rows[:, :, None], columns[:, None, :])
 
 
+def random_crop_size(size: int, zoom: float) -> int:
+    """Draw the height and width of a batch's crops: ``size``, or a smaller one, down to its half.
+
+    Args:
+        size: height and width of the generator's images.
+        zoom: probability of a smaller one.
+    """
+    if zoom == 0 or torch.rand(()) >= zoom:
+        return size
+    return int(torch.randint(size // 2, size, ()))
+
+
 def augment_pairs(
     kinds: Collection[Augmentation],
     label_map: Float[Tensor, "b c1 h w"],

@@ -14,6 +14,7 @@ from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette, find_palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.metrics import LPIPS_SMALLEST
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
@@ -71,6 +72,10 @@ class TrainConfig:
     """Size to resize to before cropping; unset: 286/256 of the image size."""
     flip: bool = True
     """Mirror every other pair."""
+    zoom: float = 0.0
+    """Share of the steps whose crops are smaller, down to half the image size: label maps are
+    enlarged, and photos judged at the size of the crop. So the generator sees large walls with
+    little on them, and no photo is blurred."""
     label_classes: LabelClasses = None
     """Classes of the label maps, which both networks get one-hot: those of CMP Facades, Cityscapes,
     or a JSON file as 'pix2pix-ilm data palette' writes it; none: they get the colors."""
@@ -116,7 +121,8 @@ class TrainConfig:
         StepMode, Field(validation_alias=AliasChoices("step_mode", "accelerate_step"))
     ] = "auto"
     """eager; compile the networks (torch.compile; needs a C++ compiler on the CPU); graph: compile
-    them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
+    them and replay the whole step as one CUDA graph, unless crops vary (zoom); auto: graph on a
+    single GPU, else eager."""
 
     tracker: Tracker = "tensorboard"
     """Tracker of settings, losses, metrics and samples, beside the run's own files; all but
@@ -156,6 +162,7 @@ class TrainConfig:
         self._check_range("decay_epochs", 0, self.epochs)
         for name in ("lr", "l1_weight", "feature_matching", "perceptual", "seed"):
             self._check_range(name, 0)
+        self._check_range("zoom", 0, 1)
         for name in ("beta1", "beta2", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(name, "0 to below 1", getattr(self, name))
@@ -175,6 +182,10 @@ class TrainConfig:
         if self.image_size < smallest:
             expected = f"fewer layers for images below {smallest}x{smallest}"
             raise SettingError("discriminator.n_layers", expected, n_layers)
+
+        zoomed = 2 * max(smallest, LPIPS_SMALLEST if self.perceptual else 1)
+        if self.zoom and self.image_size < zoomed:
+            raise SettingError("zoom", f"0 for images below {zoomed}x{zoomed}", self.zoom)
 
     def _check_pairs_of_settings(self) -> None:
         if self.stored_size < self.image_size:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from pix2pix_ilm.checkpoints import discriminator_weights, load_weights, resolve_checkpoint
-from pix2pix_ilm.data.augment import random_crop_flip
+from pix2pix_ilm.data.augment import random_crop_flip, random_crop_size
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import check_colors, describe_training
 from pix2pix_ilm.data.datasets import data_folder
@@ -52,27 +52,30 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         # would change in place what the two calls of the discriminator still need.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
-    resolve_step_mode(config.step_mode, accelerator)  # refuse it before there is a folder
+    resolve_step_mode(config, accelerator)  # refuse it before there is a folder
     if accelerator.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True  # all steps have the same shapes
+        torch.backends.cudnn.benchmark = not config.zoom  # for steps of one shape
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
         torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     return accelerator
 
 
-def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
+def resolve_step_mode(config: TrainConfig, accelerator: Accelerator) -> StepMode:
     """Return eager, compile or graph: what "auto" stands for here, else the mode itself.
 
     Raises:
-        SettingError: a CUDA graph where there is none to be had.
+        SettingError: a CUDA graph where there is none to be had, or of steps whose shapes differ.
     """
-    graphs = accelerator.device.type == "cuda" and accelerator.num_processes == 1
-    if mode == "graph" and not graphs:
+    mode = config.step_mode
+    one_gpu = accelerator.device.type == "cuda" and accelerator.num_processes == 1
+    if mode == "graph" and not one_gpu:
         here = f"{accelerator.num_processes} on {accelerator.device.type}"
         expected = f"auto, eager or compile without one process on a CUDA device (here: {here})"
         raise SettingError("step_mode", expected, mode)
+    if mode == "graph" and config.zoom:
+        raise SettingError("step_mode", "auto, eager or compile with zoom, whose crops vary", mode)
     if mode == "auto":
-        return "graph" if graphs else "eager"
+        return "graph" if one_gpu and not config.zoom else "eager"
     return mode
 
 
@@ -144,7 +147,7 @@ def build_networks(
     Raises:
         UserError: weights to start from that are not there, or of another architecture.
     """
-    mode = resolve_step_mode(config.step_mode, accelerator)
+    mode = resolve_step_mode(config, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     generator = config.sized_generator
     channels = generator.in_channels + generator.out_channels
@@ -248,17 +251,19 @@ def make_step(
         pairs: the training images, on the device.
         say: prints a line.
     """
-    mode = resolve_step_mode(config.step_mode, accelerator)
+    mode = resolve_step_mode(config, accelerator)
     place_optimizers(networks, accelerator.device, graph=mode == "graph")
 
     def step(index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
-        crops = random_crop_flip(index, config.stored_size, config.image_size, config.flip)
+        size = random_crop_size(config.image_size, config.zoom)
+        crops = random_crop_flip(index, config.stored_size, size, config.flip)
         return train_step(
             networks,
             encode_label_maps(crops.cut(pairs.label_map), pairs.palette),
             crops.gather(pairs.photo),
             config.objective,
             accelerator.backward,
+            config.image_size,
         )
 
     if mode != "graph":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -86,12 +87,33 @@ def train_step(
     photo: Float[Tensor, "b c2 h w"],
     objective: Objective,
     backward: Backward = torch.Tensor.backward,
+    size: int | None = None,
 ) -> Float[Tensor, " losses"]:
-    """Update both networks on one batch of images in [-1, 1]; return the objective's losses."""
-    output = networks.generator(label_map)
+    """Update both networks on one batch of images in [-1, 1]; return the objective's losses.
+
+    Args:
+        networks: both, with their optimizers.
+        label_map: of the batch.
+        photo: of the batch; the output is compared with it, and judged, at its own size.
+        objective: the terms of the losses.
+        backward: computes the gradients of a loss.
+        size: height and width at which the generator makes its output; unset: the batch's.
+    """
+    output = output_at(size or label_map.shape[-1], networks.generator, label_map)
     discriminator = discriminator_step(networks, label_map, photo, output, objective, backward)
     generator = generator_step(networks, label_map, photo, output, objective, backward)
     return torch.stack((discriminator, *generator))
+
+
+def output_at(
+    size: int, generator: nn.Module, label_map: Float[Tensor, "b c1 h w"]
+) -> Float[Tensor, "b c2 h w"]:
+    """Return the output for a label map that is enlarged for it, reduced to the map's own size."""
+    if size == label_map.shape[-1]:
+        return generator(label_map)
+    enlarged = F.interpolate(label_map, size=(size, size), mode="nearest-exact")
+    reduced = {"mode": "bilinear", "antialias": True}
+    return F.interpolate(generator(enlarged), size=label_map.shape[2:], **reduced)
 
 
 def discriminator_step(

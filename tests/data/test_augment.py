@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pix2pix_ilm.data.augment import augment_pairs, random_crop_flip
+from pix2pix_ilm.data.augment import augment_pairs, random_crop_flip, random_crop_size
 
 
 def coordinates(count, size):
@@ -203,3 +203,17 @@ def test_indices_are_cut_like_the_pixels_beside_them():
     assert cut.dtype == torch.uint8
     assert np.array_equal(cut.permute(0, 3, 1, 2).numpy(), to_levels(crops.gather(images)))
     assert torch.equal(crops.cut(images[..., :1]), cut[..., :1])
+
+
+def test_crops_are_smaller_down_to_half_in_a_share_of_the_steps():
+    torch.manual_seed(0)
+    sizes = [random_crop_size(16, 0.25) for _ in range(2000)]
+    assert set(sizes) == set(range(8, 17))
+    assert np.mean([size < 16 for size in sizes]) == pytest.approx(0.25, abs=0.04)
+    assert {random_crop_size(16, 1.0) for _ in range(200)} == set(range(8, 16))
+
+
+def test_without_zoom_nothing_is_drawn():
+    before = torch.random.get_rng_state()
+    assert random_crop_size(16, 0.0) == 16
+    assert torch.equal(torch.random.get_rng_state(), before)

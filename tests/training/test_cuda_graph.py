@@ -191,6 +191,15 @@ def test_graphs_are_refused_where_there_are_none(config):
     assert not (config.checkpoints / "run").exists()
 
 
+def test_steps_whose_crops_vary_are_no_graph(config):
+    gpu = Mock(num_processes=1, device=torch.device("cuda"))
+    assert setup.resolve_step_mode(config, gpu) == "graph"
+    zoomed = replace(config, zoom=0.5)
+    assert setup.resolve_step_mode(zoomed, gpu) == "eager"
+    with pytest.raises(UserError, match="step_mode: expected auto, eager or compile with zoom"):
+        setup.resolve_step_mode(replace(zoomed, step_mode="graph"), gpu)
+
+
 def test_a_state_that_a_graph_saved_is_resumed_without_one(config, plain, tmp_path):
     plain, half = (shutil.copytree(plain, tmp_path / name) for name in ("plain", "half"))
     accelerator = make_accelerator(config)

@@ -41,6 +41,7 @@ PARTS = {
     "upsampling": {"generator": GeneratorConfig(ngf=4, norm="ilm-in", upsample="resize")},
     "ema": {"ema": 0.9},
     "losses": {"feature_matching": 10.0, "perceptual": 10.0},
+    "zoom": {"zoom": 0.5},
     "augmentation": {"augment_discriminator": ("color", "translation", "cutout")},
 }
 

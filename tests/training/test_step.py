@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
@@ -14,7 +15,7 @@ from pix2pix_ilm.training.losses import (
     l1_loss,
     perceptual_loss,
 )
-from pix2pix_ilm.training.step import Networks, train_step
+from pix2pix_ilm.training.step import Networks, output_at, train_step
 
 OBJECTIVE = Objective(gan_loss="bce", l1_weight=100)
 
@@ -139,3 +140,28 @@ def test_the_discriminator_sees_changed_pairs_and_the_l1_term_the_true_ones(batc
         assert (seen_photo - true_photo).abs().mean() > 0.05
     assert torch.equal(fake[0], real[0])  # features are compared at the same places
     assert not torch.equal(fake[0], both[0][:2]) or kinds == ("color",)
+
+
+def test_an_output_of_an_enlarged_label_map_is_judged_at_the_maps_own_size():
+    """The generator's step by plain gradients, after the discriminator's."""
+    networks, (label_map, photo) = small_networks(1e-2), torch.rand(2, 2, 3, 24, 24).double()
+    before = copy.deepcopy(networks.generator)
+    _, _, l1 = train_step(networks, label_map, photo, OBJECTIVE, size=32)
+    places = (torch.arange(32) + 0.5).mul(24 / 32).floor().long()
+    output = before(label_map[:, :, places][:, :, :, places])
+    assert output.shape == (2, 3, 32, 32)
+    reduced = F.interpolate(output, size=(24, 24), mode="bilinear", antialias=True)
+    torch.testing.assert_close(l1, l1_loss(reduced, photo))
+    loss = 100 * l1_loss(reduced, photo)
+    loss = loss + adversarial_loss(networks.discriminator(label_map, reduced), "bce")
+    gradients = torch.autograd.grad(loss, list(before.parameters()))
+    for weight, old, gradient in zip(
+        networks.generator.parameters(), before.parameters(), gradients, strict=True
+    ):
+        torch.testing.assert_close(weight, old - 1e-2 * gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_an_enlarged_flat_color_stays_one_when_it_is_reduced():
+    colors = torch.linspace(-1, 1, 3)[None, :, None, None].expand(1, 3, 24, 24)
+    torch.testing.assert_close(output_at(32, torch.nn.Identity(), colors), colors)
+    assert output_at(24, torch.nn.Identity(), colors) is colors
