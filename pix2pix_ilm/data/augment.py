@@ -65,7 +65,7 @@ def random_crop_flip(
 
 
 def random_crop_size(size: int, zoom: float) -> int:
-    """Draw the height and width of a batch's crops: ``size``, or a smaller one, down to its half.
+    """Draw the height and width of a batch's crops: ``size``, or 4, 5, 6 or 7 eighths of it.
 
     Args:
         size: height and width of the generator's images.
@@ -73,7 +73,7 @@ def random_crop_size(size: int, zoom: float) -> int:
     """
     if zoom == 0 or torch.rand(()) >= zoom:
         return size
-    return int(torch.randint(size // 2, size, ()))
+    return size * int(torch.randint(4, 8, ())) // 8
 
 
 def augment_pairs(

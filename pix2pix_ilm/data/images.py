@@ -1,4 +1,4 @@
-"""The only place that opens image files and converts between uint8 and [-1, 1]."""
+"""Opens the images of data sets and folders, and converts between uint8 and [-1, 1]."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence

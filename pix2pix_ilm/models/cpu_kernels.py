@@ -14,7 +14,7 @@ Each computes what a plain form computes, and a test holds it to that. Three fac
   each of them nine times where four sums of weights would do. Forward and backward, a generator of
   ``resize`` takes 1.9 times as long without, and a photo 1.8 times (256x256, 32 filters).
 
-The figures are of one thread of a Zen 3 EPYC; docs/performance.md has the commands.
+The figures are of one thread of a Zen 3 EPYC; docs/performance.md has more.
 """
 
 import math

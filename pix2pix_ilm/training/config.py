@@ -73,9 +73,9 @@ class TrainConfig:
     flip: bool = True
     """Mirror every other pair."""
     zoom: float = 0.0
-    """Share of the steps whose crops are smaller, down to half the image size: label maps are
-    enlarged, and photos judged at the size of the crop. So the generator sees large walls with
-    little on them, and no photo is blurred."""
+    """Share of the steps with smaller crops, of 4 to 7 eighths of the image size: label maps are
+    enlarged, and photos judged at the crop's size, so that none is blurred. So the generator sees
+    large walls with little on them."""
     label_classes: LabelClasses = None
     """Classes of the label maps, which both networks get one-hot: those of CMP Facades, Cityscapes,
     or a JSON file as 'pix2pix-ilm data palette' writes it; none: they get the colors."""
@@ -121,8 +121,7 @@ class TrainConfig:
         StepMode, Field(validation_alias=AliasChoices("step_mode", "accelerate_step"))
     ] = "auto"
     """eager; compile the networks (torch.compile; needs a C++ compiler on the CPU); graph: compile
-    them and replay the whole step as one CUDA graph, unless crops vary (zoom); auto: graph on a
-    single GPU, else eager."""
+    them and replay the whole step as one CUDA graph; auto: graph on a single GPU, else eager."""
 
     tracker: Tracker = "tensorboard"
     """Tracker of settings, losses, metrics and samples, beside the run's own files; all but
@@ -183,9 +182,12 @@ class TrainConfig:
             expected = f"fewer layers for images below {smallest}x{smallest}"
             raise SettingError("discriminator.n_layers", expected, n_layers)
 
-        zoomed = 2 * max(smallest, LPIPS_SMALLEST if self.perceptual else 1)
-        if self.zoom and self.image_size < zoomed:
-            raise SettingError("zoom", f"0 for images below {zoomed}x{zoomed}", self.zoom)
+        smallest = max(smallest, LPIPS_SMALLEST if self.perceptual else 1)
+        if self.zoom and self.image_size // 2 < smallest:
+            expected = (
+                f"0 for an image size of {self.image_size}, as half of it is below {smallest}"
+            )
+            raise SettingError("zoom", expected, self.zoom, "or fewer layers of the discriminator")
 
     def _check_pairs_of_settings(self) -> None:
         if self.stored_size < self.image_size:

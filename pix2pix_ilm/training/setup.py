@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -52,30 +53,27 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         # would change in place what the two calls of the discriminator still need.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
-    resolve_step_mode(config, accelerator)  # refuse it before there is a folder
+    resolve_step_mode(config.step_mode, accelerator)  # refuse it before there is a folder
     if accelerator.device.type == "cuda":
-        torch.backends.cudnn.benchmark = not config.zoom  # for steps of one shape
+        torch.backends.cudnn.benchmark = True  # steps have one shape, or five
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
         torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     return accelerator
 
 
-def resolve_step_mode(config: TrainConfig, accelerator: Accelerator) -> StepMode:
+def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
     """Return eager, compile or graph: what "auto" stands for here, else the mode itself.
 
     Raises:
-        SettingError: a CUDA graph where there is none to be had, or of steps whose shapes differ.
+        SettingError: a CUDA graph where there is none to be had.
     """
-    mode = config.step_mode
-    one_gpu = accelerator.device.type == "cuda" and accelerator.num_processes == 1
-    if mode == "graph" and not one_gpu:
+    graphs = accelerator.device.type == "cuda" and accelerator.num_processes == 1
+    if mode == "graph" and not graphs:
         here = f"{accelerator.num_processes} on {accelerator.device.type}"
         expected = f"auto, eager or compile without one process on a CUDA device (here: {here})"
         raise SettingError("step_mode", expected, mode)
-    if mode == "graph" and config.zoom:
-        raise SettingError("step_mode", "auto, eager or compile with zoom, whose crops vary", mode)
     if mode == "auto":
-        return "graph" if one_gpu and not config.zoom else "eager"
+        return "graph" if graphs else "eager"
     return mode
 
 
@@ -147,7 +145,7 @@ def build_networks(
     Raises:
         UserError: weights to start from that are not there, or of another architecture.
     """
-    mode = resolve_step_mode(config, accelerator)
+    mode = resolve_step_mode(config.step_mode, accelerator)
     torch.manual_seed(derive_seed(config.seed, INIT))
     generator = config.sized_generator
     channels = generator.in_channels + generator.out_channels
@@ -239,7 +237,7 @@ def make_step(
     pairs: PairedImages,
     say: Callable[[str], None],
 ) -> Step:
-    """Return the training step, eager or replayed as a CUDA graph.
+    """Return the training step, eager or replayed as a CUDA graph, one for every size of crops.
 
     It takes positions of pairs, (b,) int64 on the device, cuts random windows out of those pairs,
     updates both networks on them, and returns the objective's losses, there.
@@ -251,11 +249,10 @@ def make_step(
         pairs: the training images, on the device.
         say: prints a line.
     """
-    mode = resolve_step_mode(config, accelerator)
+    mode = resolve_step_mode(config.step_mode, accelerator)
     place_optimizers(networks, accelerator.device, graph=mode == "graph")
 
-    def step(index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
-        size = random_crop_size(config.image_size, config.zoom)
+    def step(size: int, index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
         crops = random_crop_flip(index, config.stored_size, size, config.flip)
         return train_step(
             networks,
@@ -266,10 +263,18 @@ def make_step(
             config.image_size,
         )
 
-    if mode != "graph":
-        return step
-    fall_back = config.step_mode == "auto"
-    return CapturedStep(on_a_side_stream(step), say, cuda_capture, fall_back=fall_back)
+    @cache
+    def step_at(size: int) -> Step:
+        of_size = partial(step, size)
+        if mode != "graph":
+            return of_size
+        fall_back = config.step_mode == "auto"
+        return CapturedStep(on_a_side_stream(of_size), say, cuda_capture, fall_back=fall_back)
+
+    def step_of_random_size(index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
+        return step_at(random_crop_size(config.image_size, config.zoom))(index)
+
+    return step_of_random_size
 
 
 def place_optimizers(networks: Networks, device: torch.device, *, graph: bool) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import cycle
 from unittest.mock import Mock
 
 import pytest
@@ -191,13 +192,18 @@ def test_graphs_are_refused_where_there_are_none(config):
     assert not (config.checkpoints / "run").exists()
 
 
-def test_steps_whose_crops_vary_are_no_graph(config):
-    gpu = Mock(num_processes=1, device=torch.device("cuda"))
-    assert setup.resolve_step_mode(config, gpu) == "graph"
-    zoomed = replace(config, zoom=0.5)
-    assert setup.resolve_step_mode(zoomed, gpu) == "eager"
-    with pytest.raises(UserError, match="step_mode: expected auto, eager or compile with zoom"):
-        setup.resolve_step_mode(replace(zoomed, step_mode="graph"), gpu)
+def test_crops_of_each_size_have_a_graph_of_their_own(config, monkeypatch):
+    def alternate():
+        sizes = cycle([32, 20])
+        monkeypatch.setattr(setup, "random_crop_size", lambda *_: next(sizes))
+
+    alternate()
+    eager = loop.train(replace(config, name="eager"))
+    alternate()
+    captures = []
+    pretend_graphs(monkeypatch, lambda work: captures.append(work) or pretended_capture(work))
+    assert_same_training(eager, loop.train(replace(config, name="graph")))
+    assert len(captures) == 2
 
 
 def test_a_state_that_a_graph_saved_is_resumed_without_one(config, plain, tmp_path):
