@@ -39,8 +39,8 @@ class Options:
     """Number of pairs of images to compare."""
     image_size: int = 256
     """Height and width."""
-    batch_size: int = 50
-    """Images handed to a metric at a time."""
+    batch_size: int = 8
+    """Images handed to a metric at a time; as many as the evaluator hands over."""
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     threads: int | None = None
     """CPU threads of PyTorch; by default one per core."""
