@@ -55,7 +55,8 @@ def without(part: str) -> str:
     return " ".join(flags for name, flags in PARTS.items() if name != part)
 
 
-BEST = f"{without('perceptual')} --perceptual 60 {TEXTURE}"
+NO_ZOOM = f"{without('perceptual')} --perceptual 60 {TEXTURE}"
+BEST = f"{NO_ZOOM} --zoom 0.5"
 """The preset best's, beside the norms'."""
 
 STUDIES = {
@@ -94,6 +95,7 @@ STUDIES = {
             ),
             "all-ilm-noise": ("ILM+IN, all, resize, noise", f"{ILM} {NEUTRAL} {ALL} {TEXTURE}"),
             "best-ilm": ("ILM+IN, best", f"{ILM} {NEUTRAL} {BEST}"),
+            "best-ilm-no-zoom": ("ILM+IN, best but zoom", f"{ILM} {NEUTRAL} {NO_ZOOM}"),
             "best-in": ("IN, best", BEST),
             "all-ilm-l1-30": ("ILM+IN, all, L1 weight 30", f"{ILM} {NEUTRAL} {ALL} --l1-weight 30"),
             "all-ilm-color": (

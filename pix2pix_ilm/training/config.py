@@ -278,6 +278,7 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
             feature_matching=10.0,
             perceptual=60.0,
             augment_discriminator=("translation", "cutout"),
+            zoom=0.5,
             ema=0.999,
         ),
     ),
