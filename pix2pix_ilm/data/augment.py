@@ -64,16 +64,17 @@ def random_crop_flip(
     return CropIndices(index[:, None, None], rows[:, :, None], columns[:, None, :])
 
 
-def random_crop_size(size: int, zoom: float) -> int:
+def random_crop_size(size: int, zoom: float, smallest: int = 1) -> int:
     """Draw the height and width of a batch's crops: ``size``, or 4, 5, 6 or 7 eighths of it.
 
     Args:
         size: height and width of the generator's images.
         zoom: probability of a smaller one.
+        smallest: what is drawn instead of anything smaller.
     """
     if zoom == 0 or torch.rand(()) >= zoom:
         return size
-    return size * int(torch.randint(4, 8, ())) // 8
+    return max(smallest, size * int(torch.randint(4, 8, ())) // 8)
 
 
 def augment_pairs(

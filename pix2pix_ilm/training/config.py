@@ -14,7 +14,6 @@ from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette, find_palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
-from pix2pix_ilm.metrics import LPIPS_SMALLEST
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
@@ -181,13 +180,6 @@ class TrainConfig:
         if self.image_size < smallest:
             expected = f"fewer layers for images below {smallest}x{smallest}"
             raise SettingError("discriminator.n_layers", expected, n_layers)
-
-        smallest = max(smallest, LPIPS_SMALLEST if self.perceptual else 1)
-        if self.zoom and self.image_size // 2 < smallest:
-            expected = (
-                f"0 for an image size of {self.image_size}, as half of it is below {smallest}"
-            )
-            raise SettingError("zoom", expected, self.zoom, "or fewer layers of the discriminator")
 
     def _check_pairs_of_settings(self) -> None:
         if self.stored_size < self.image_size:

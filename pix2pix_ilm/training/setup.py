@@ -21,6 +21,7 @@ from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.metrics import LPIPS_SMALLEST
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
 from pix2pix_ilm.models.generator import UNetGenerator, init_weights
 from pix2pix_ilm.seeds import CONVOLUTION, INIT, derive_seed
@@ -271,8 +272,10 @@ def make_step(
         fall_back = config.step_mode == "auto"
         return CapturedStep(on_a_side_stream(of_size), say, cuda_capture, fall_back=fall_back)
 
+    smallest = max(config.discriminator.smallest_image, LPIPS_SMALLEST if config.perceptual else 1)
+
     def step_of_random_size(index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
-        return step_at(random_crop_size(config.image_size, config.zoom))(index)
+        return step_at(random_crop_size(config.image_size, config.zoom, smallest))(index)
 
     return step_of_random_size
 

@@ -211,6 +211,7 @@ def test_crops_are_smaller_down_to_half_in_a_share_of_the_steps():
     assert set(sizes) == {8, 10, 12, 14, 16}
     assert np.mean([size < 16 for size in sizes]) == pytest.approx(0.25, abs=0.04)
     assert {random_crop_size(32, 1.0) for _ in range(200)} == {16, 20, 24, 28}
+    assert {random_crop_size(32, 1.0, smallest=24) for _ in range(200)} == {24, 28}
 
 
 def test_without_zoom_nothing_is_drawn():

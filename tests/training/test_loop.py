@@ -272,7 +272,7 @@ def test_every_step_follows_the_settings(config, monkeypatch):
     config = replace(config, **settings, tracker="none")
     seen = []
 
-    def recorded(networks, _label_map, _photo, objective, _backward):
+    def recorded(networks, _label_map, _photo, objective, _backward, _size):
         optimizers = (networks.generator_optimizer, networks.discriminator_optimizer)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         seen.append([objective, *((group["lr"], group["betas"]) for group in groups)])
