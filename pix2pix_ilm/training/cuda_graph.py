@@ -1,4 +1,4 @@
-"""The whole training step as one CUDA graph, for GPUs that would wait for Python otherwise.
+"""The whole training step as a CUDA graph, for GPUs that would wait for Python otherwise.
 
 A graph repeats the kernels of one step on the same memory. What differs between steps is therefore
 written into place before: the positions of the batch's pairs, the learning rate (a tensor in the

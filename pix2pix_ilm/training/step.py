@@ -112,8 +112,8 @@ def output_at(
     if size == label_map.shape[-1]:
         return generator(label_map)
     enlarged = F.interpolate(label_map, size=(size, size), mode="nearest-exact")
-    reduced = {"mode": "bilinear", "antialias": True}
-    return F.interpolate(generator(enlarged), size=label_map.shape[2:], **reduced)
+    output = generator(enlarged)
+    return F.interpolate(output, size=label_map.shape[2:], mode="bilinear", antialias=True)
 
 
 def discriminator_step(
