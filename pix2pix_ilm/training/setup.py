@@ -252,6 +252,7 @@ def make_step(
     """
     mode = resolve_step_mode(config.step_mode, accelerator)
     place_optimizers(networks, accelerator.device, graph=mode == "graph")
+    say_once = cache(say)  # what hinders the capture of one size hinders that of all
 
     def step(size: int, index: Int64[Tensor, " b"]) -> Float[Tensor, " losses"]:
         crops = random_crop_flip(index, config.stored_size, size, config.flip)
@@ -270,7 +271,7 @@ def make_step(
         if mode != "graph":
             return of_size
         fall_back = config.step_mode == "auto"
-        return CapturedStep(on_a_side_stream(of_size), say, cuda_capture, fall_back=fall_back)
+        return CapturedStep(on_a_side_stream(of_size), say_once, cuda_capture, fall_back=fall_back)
 
     smallest = max(config.discriminator.smallest_image, LPIPS_SMALLEST if config.perceptual else 1)
 

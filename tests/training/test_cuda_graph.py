@@ -192,18 +192,26 @@ def test_graphs_are_refused_where_there_are_none(config):
     assert not (config.checkpoints / "run").exists()
 
 
-def test_crops_of_each_size_have_a_graph_of_their_own(config, monkeypatch):
-    def alternate():
-        sizes = cycle([32, 20])
-        monkeypatch.setattr(setup, "random_crop_size", lambda *_: next(sizes))
+def alternate_sizes(monkeypatch):
+    sizes = cycle([32, 20])
+    monkeypatch.setattr(setup, "random_crop_size", lambda *_: next(sizes))
 
-    alternate()
+
+def test_crops_of_each_size_have_a_graph_of_their_own(config, monkeypatch):
+    alternate_sizes(monkeypatch)
     eager = loop.train(replace(config, name="eager"))
-    alternate()
+    alternate_sizes(monkeypatch)
     captures = []
     pretend_graphs(monkeypatch, lambda work: captures.append(work) or pretended_capture(work))
     assert_same_training(eager, loop.train(replace(config, name="graph")))
     assert len(captures) == 2
+
+
+def test_where_no_size_can_be_captured_one_line_says_so(config, monkeypatch, capsys):
+    alternate_sizes(monkeypatch)
+    pretend_graphs(monkeypatch, failing_capture)
+    loop.train(config)
+    assert capsys.readouterr().out.count("no CUDA graph") == 1
 
 
 def test_a_state_that_a_graph_saved_is_resumed_without_one(config, plain, tmp_path):
