@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
-"""Okabe and Ito's palette, told apart also by the color-blind; it repeats after seven."""
+"""Okabe and Ito's palette, told apart also by the color-blind."""
+DASHES = ("-", "--", ":", "-.")
+"""Lines of the first seven colors, of the next, ..."""
 INK, FAINT = "#222222", "#d9d9d9"
 WIDTH, DPI = 8.0, 150  # inches, pixels per inch
 
@@ -32,6 +34,12 @@ def new_figure(height: float, rows: int = 1) -> tuple["Figure", list["Axes"]]:
 
     figure = Figure((WIDTH, height), layout="constrained")
     return figure, list(figure.subplots(rows, sharex=True, squeeze=False).flat)
+
+
+def line_style(number: int) -> tuple[str, str]:
+    """Return color and dashes that tell the line with this number from those before it."""
+    turn, color = divmod(number, len(COLORS))
+    return COLORS[color], DASHES[turn % len(DASHES)]
 
 
 @contextmanager

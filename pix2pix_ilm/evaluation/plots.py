@@ -11,7 +11,7 @@ from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Metric, Scores
 from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval, seed_mean
 from pix2pix_ilm.evaluation.tables import format_number
-from pix2pix_ilm.figures import COLORS, FAINT, INK, new_figure, own_style
+from pix2pix_ilm.figures import COLORS, FAINT, INK, line_style, new_figure, own_style
 from pix2pix_ilm.models.norm_statistics import LayerStatistics
 
 if TYPE_CHECKING:
@@ -116,12 +116,11 @@ def course(courses: Mapping[str, Course], metric: Metric) -> "Figure":
         figure, [axes] = new_figure(4.5)
         for i, (name, by_step) in enumerate(courses.items()):
             means = [bootstrap_interval(seed_mean(of, metric.name)) for of in by_step.values()]
-            color = COLORS[i % len(COLORS)]
+            color, dashes = line_style(i)
             low, high = [one.low for one in means], [one.high for one in means]
             axes.fill_between(list(by_step), low, high, color=color, alpha=0.18, linewidth=0)
-            axes.plot(
-                list(by_step), [one.mean for one in means], "o-", color=color, label=wrapped(name)
-            )
+            centers = [one.mean for one in means]
+            axes.plot(list(by_step), centers, f"o{dashes}", color=color, label=wrapped(name))
         axes.grid(color=FAINT, linewidth=0.6)
         axes.set_xlabel("training step")
         axes.xaxis.set_major_formatter("{x:,.0f}")

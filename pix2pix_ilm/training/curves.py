@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from pix2pix_ilm.figures import COLORS, FAINT, INK, new_figure, own_style, write_figure
+from pix2pix_ilm.figures import FAINT, INK, line_style, new_figure, own_style, write_figure
 from pix2pix_ilm.training.logging import read_losses
 from pix2pix_ilm.training.run_folder import METRICS
 
@@ -66,15 +66,18 @@ def draw_curves(
                 curves = [smoothed(*seed[name]) for seed in seeds if name in seed]
                 if not curves:
                     continue
-                color = COLORS[i % len(COLORS)]
+                color, dashes = line_style(i)
                 for steps, values in curves:
-                    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+                    axes.plot(steps, values, dashes, color=color, alpha=0.3, linewidth=0.8)
                 length = min(len(steps) for steps, _ in curves)
                 mean = np.mean([values[:length] for _, values in curves], axis=0)
-                axes.plot(curves[0][0][:length], mean, color=color, linewidth=2, label=title)
+                axes.plot(
+                    curves[0][0][:length], mean, dashes, color=color, linewidth=2, label=title
+                )
             axes.set_title(titles[name], loc="left", fontsize=11, color=INK)
             axes.grid(color=FAINT, linewidth=0.6)
-        panels[0].legend(frameon=False)
+        names_of_lines = panels[0].get_legend_handles_labels()
+        figure.legend(*names_of_lines, loc="outside upper left", ncols=2, frameon=False)
         panels[-1].set_xlabel("training step")
         panels[-1].xaxis.set_major_formatter("{x:,.0f}")
     return figure

@@ -39,6 +39,17 @@ def test_there_is_a_panel_for_all_that_any_training_logged(tmp_path):
     assert mean.get_xydata().tolist() == [[40, pytest.approx(0.4)], [80, pytest.approx(0.8)]]
 
 
+def test_lines_of_many_configurations_are_told_apart(tmp_path):
+    curves = read_curves(write_log(tmp_path / "run", 9))
+    names = [f"configuration {i}" for i in range(24)]
+    figure = draw_curves({name: [curves] for name in names})
+    means = figure.axes[0].lines[1::2]
+    assert [line.get_label() for line in means] == names
+    assert len({(line.get_color(), line.get_linestyle()) for line in means}) == 24
+    [legend] = figure.legends  # above the panels, where it hides no line
+    assert [text.get_text() for text in legend.get_texts()] == names
+
+
 def test_long_curves_are_averaged():
     steps = np.arange(1.0, 6001)
     middles, means = smoothed(steps, steps * 2)
