@@ -1,4 +1,4 @@
-"""``pix2pix-ilm reproduce``: the ILM Norm paper's Table 6, and the ablation of our recipe."""
+"""``pix2pix-ilm reproduce``: the ILM Norm paper's Table 6, and studies of our own."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ class Reproduce:
     Run it again to go on after a stop. Several at once, with the same flags, share the trainings.
     """
 
-    study: Positional[Literal["table6", "recipe", "norms"]] = "table6"
+    study: Positional[Literal["table6", "recipe", "norms", "ilm"]] = "table6"
     """table6: IN/IN, ILM+IN/IN and ILM+IN/ILM+IN, as the ILM Norm paper's Table 6; recipe: the
     parts of our recipe, each alone and each left out; norms: where ILM Norm stands and how it
-    starts."""
+    starts; ilm: those of them that are worth many seeds."""
     data: str = "facades"
     """Folder of image pairs; 'facades' is data/facades."""
     seeds: int = 3

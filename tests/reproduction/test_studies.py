@@ -84,6 +84,12 @@ def test_the_norms_study_changes_norms_alone_and_sees_nothing_that_is_held_out()
     assert not found["port-in-in"].config.discriminator.norm_options.affine
 
 
+def test_the_ilm_study_repeats_trainings_of_the_norms_study():
+    screened, repeated = arms("norms"), arms("ilm")
+    assert list(repeated) == ["in-in", "ilm-in", "ilm-ilm", "neutral-ilm-in"]
+    assert repeated == {name: screened[name] for name in repeated}
+
+
 def test_given_flags_hold_for_all_trainings():
     found = arms("recipe", "--epochs=3", "--no-flip").values()
     assert {(arm.config.epochs, arm.config.flip) for arm in found} == {(3, False)}
