@@ -31,7 +31,8 @@ class Reproduce:
     """Configurations to train now, by the names of their runs, such as in-in; unset: all. The
     table has all that are done."""
     split: str | None = None
-    """Split to evaluate on; unset: the one that the trainings show their samples of."""
+    """Split to evaluate on, or 'paper': the ILM Norm paper's held-out 200; unset: the one that the
+    trainings show their samples of."""
     out: Path | None = None
     """Folder for all trainings; its report/ gets tables, plots and gallery.html. Unset:
     checkpoints/STUDY, and checkpoints/reproduction for table6."""

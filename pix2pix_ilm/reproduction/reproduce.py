@@ -12,6 +12,7 @@ from pix2pix_ilm.data.pairs import find_pairs, validation_split
 from pix2pix_ilm.evaluation.evaluate import (
     Evaluation,
     evaluate_checkpoints,
+    fitted_and_evaluated,
     make_scorer,
     read_split,
 )
@@ -59,7 +60,8 @@ def reproduce(
         seeds: trainings of each configuration, with seeds 0, 1, ...
         say: prints a line.
         only: names of the configurations to train; empty: all. The report has all that are done.
-        split: to evaluate on; unset: the trainings' validation split.
+        split: to evaluate on, or "paper": the ILM Norm paper's held-out 200; unset: the trainings'
+            validation split.
 
     Returns:
         The evaluation; None while other processes still train.
@@ -70,7 +72,7 @@ def reproduce(
     """
     shared = arms[0].config
     root = data_folder(shared.data, shared.image_size)
-    split = split or shared.val_split or validation_split(root)
+    _, split = fitted_and_evaluated(split or shared.val_split or validation_split(root))
     find_pairs(root, split)  # refuse a split that is not there before training for hours
     trainings = [(arm, arm.training(folder, seed)) for arm in arms for seed in range(seeds)]
     check_settings([training for _, training in trainings])

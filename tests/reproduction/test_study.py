@@ -127,6 +127,14 @@ def test_what_is_done_is_not_done_again(arms, folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("without_report")
+def test_the_papers_held_out_pairs_can_be_evaluated(arms, folder, monkeypatch):
+    monkeypatch.setattr("pix2pix_ilm.evaluation.evaluate.PAPER_SPLIT", ("train[:4]", "train[4:8]"))
+    evaluation = reproduce(arms[:1], folder, 1, lambda _: None, split="paper")
+    assert evaluation.protocol["split"] == "train[4:8]"
+    assert {len(of.images) for of in evaluation.scores} == {4}
+
+
+@pytest.mark.usefixtures("without_report")
 def test_more_seeds_can_be_added(arms, folder):
     reproduce(arms, folder, 1, lambda _: None)
     said = []
