@@ -88,7 +88,7 @@ NORMS = Design(
         ),
     },
 )
-"""Where ILM Norm stands, and how it starts: one seed of each, to choose what is worth more."""
+"""Places and starts of ILM Norm: one seed of each tells those that are worth more."""
 WINNER = "neutral-ilm-in"
 """Of those with ILM Norm, the best in RMSE and SSIM of the validation split."""
 
