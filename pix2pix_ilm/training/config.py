@@ -73,8 +73,9 @@ class TrainConfig:
     """Mirror every other pair."""
     zoom: float = 0.0
     """Share of the steps with smaller crops, of 4 to 7 eighths of the image size (and not too small
-    for the discriminator): label maps are enlarged, and photos judged at the crop's size, so that
-    none is blurred. So the generator sees large walls with little on them."""
+    for the discriminator, nor for the perceptual loss): label maps are enlarged, and photos judged
+    at the crop's size, so that none is blurred. So the generator sees large walls with little on
+    them."""
     label_classes: LabelClasses = None
     """Classes of the label maps, which both networks get one-hot: those of CMP Facades, Cityscapes,
     or a JSON file as 'pix2pix-ilm data palette' writes it; none: they get the colors."""
