@@ -129,10 +129,11 @@ def evaluate_checkpoints(
     refuse_small(scorer.columns, checkpoints[0], size, size)
     root = data_folder(data, size)
     _, split = fitted_and_evaluated(split)
+    titles = titles or distinct_titles(configs)
     results = []
-    for one, configuration in (titles or distinct_titles(configs)).items():
+    for one in checkpoints:
         scores, images = scorer.checkpoint(one, read_split(root, split, configs[one]))
-        results.append((replace(scores, configuration=configuration), images))
+        results.append((replace(scores, configuration=titles[one]), images))
     model_config = next((one for one in configs.values() if one.palette), model_config)
     pairs = read_split(root, split, model_config)
     if baselines_from:

@@ -1,4 +1,4 @@
-"""Distributions of the metrics over images, and their course over training steps, as pictures."""
+"""Metrics over images, differences seed by seed, and courses over training steps, as pictures."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
@@ -9,7 +9,13 @@ from jaxtyping import Float64
 
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.scores import Metric, Scores
-from pix2pix_ilm.evaluation.statistics import Interval, bootstrap_interval, seed_mean
+from pix2pix_ilm.evaluation.statistics import (
+    Comparison,
+    Interval,
+    bootstrap_interval,
+    seed_differences,
+    seed_mean,
+)
 from pix2pix_ilm.evaluation.tables import format_number
 from pix2pix_ilm.figures import COLORS, FAINT, INK, line_style, new_figure, own_style
 from pix2pix_ilm.models.norm_statistics import LayerStatistics
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW_HEIGHT = 0.95  # inches per configuration
+FEW = 20  # points that are drawn larger
 NAME_WIDTH = 24  # characters before a configuration's name wraps
 UNITS = {"rmse_rgb": " in levels of 0 to 255", "rmse": " in levels of 0 to 255"}
 UNITS["l1"] = UNITS["rmse"]
@@ -28,11 +35,17 @@ Course = Mapping[int, Sequence[Scores]]
 
 
 def figures(evaluation: Evaluation) -> dict[str, "Figure"]:
-    """Return figures by file name: each metric's distribution and, for several steps, course."""
+    """Return figures by file name, for each metric.
+
+    Its distribution; differences seed by seed, where configurations have several seeds in common;
+    its course, where there are several steps.
+    """
     courses = steps(evaluation.scores)
     drawn = {}
     for metric in evaluation.columns:
         drawn[metric.name] = distributions(evaluation, metric)
+        if compared := from_the_first(evaluation, metric):
+            drawn[f"{metric.name}-by-seed"] = differences(evaluation, metric, compared)
         if courses:
             drawn[f"{metric.name}-by-step"] = course(courses, metric)
     return drawn
@@ -46,35 +59,72 @@ def distributions(evaluation: Evaluation, metric: Metric) -> "Figure":
         figure, [axes] = new_figure(1.5 + ROW_HEIGHT * len(rows))
         for i, row in enumerate(rows):
             values = seed_mean([by_name[name] for name in row.models], metric.name)
-            draw_row(axes, i, values, row.images[metric.name], metric.digits)
-        axes.set_yticks(range(len(rows)), [wrapped(row.configuration) for row in rows])
-        axes.set_ylim(len(rows) - 0.45, -0.6)
-        axes.tick_params(axis="y", length=0, pad=8)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x", color=FAINT, linewidth=0.6)
-        axes.set_xlabel(f"{axis_label(metric)}   ({better(metric, ('←', '→'))})")
+            draw_density(axes, i, values)
+            draw_points(axes, i, values, row.images[metric.name], metric.digits, i)
+        label_rows(axes, [row.configuration for row in rows], metric)
         images = len(evaluation.scores[0].images)
         titles(axes, metric.title, f"{images} images: density, each image, mean with 95 % interval")
     return figure
 
 
-def draw_row(
-    axes: "Axes", row: int, values: Float64[np.ndarray, " n"], mean: Interval, digits: int
-) -> None:
-    """Draw the density above the line, points below it, the mean on it."""
-    color = COLORS[row % len(COLORS)]
+def from_the_first(evaluation: Evaluation, metric: Metric) -> list[Comparison]:
+    """Return the comparisons with the first configuration that have several seeds."""
+    first = evaluation.summary.rows[0].configuration
+    return [
+        one
+        for one in evaluation.summary.comparisons
+        if one.metric == metric.name and one.first == first and one.seeds
+    ]
+
+
+def differences(evaluation: Evaluation, metric: Metric, compared: Sequence[Comparison]) -> "Figure":
+    """Draw a row per configuration: its difference from the first, for each seed, and the mean."""
+    by_name = {one.name: one for one in evaluation.scores}
+    models = {
+        row.configuration: [by_name[name] for name in row.models] for row in evaluation.summary.rows
+    }
+    with own_style():
+        figure, [axes] = new_figure(1.5 + ROW_HEIGHT * len(compared))
+        axes.axvline(0, color=INK, linewidth=1)
+        for i, one in enumerate(compared):
+            values = seed_differences(models[one.first], models[one.second], metric.name)
+            draw_points(axes, i, values, one.decisive.interval, metric.digits, i + 1, sign="+")
+        label_rows(axes, [one.second for one in compared], metric)
+        first = wrapped(compared[0].first).replace("\n", " ")
+        explained = f"minus {first}: each seed, mean with 95 % interval over trainings"
+        titles(axes, metric.title, explained)
+    return figure
+
+
+def draw_density(axes: "Axes", row: int, values: Float64[np.ndarray, " n"]) -> None:
+    """Draw the density above a row's line."""
     shown = values[np.isfinite(values)]
     if len(shown) > 1 and np.ptp(shown) > 0:
         positions, heights = density(shown)
-        axes.fill_between(
-            positions, row - 0.08, row - 0.08 - 0.42 * heights, color=color, alpha=0.3, linewidth=0
-        )
-    axes.plot(shown, row + 0.1 + 0.2 * spread(len(shown)), ".", color=color, ms=4, alpha=0.55)
+        top, color = row - 0.08, COLORS[row % len(COLORS)]
+        axes.fill_between(positions, top, top - 0.42 * heights, color=color, alpha=0.3, linewidth=0)
+
+
+def draw_points(
+    axes: "Axes",
+    row: int,
+    values: Float64[np.ndarray, " n"],
+    mean: Interval,
+    digits: int,
+    configuration: int,
+    sign: str = "",
+) -> None:
+    """Draw points below a row's line in the configuration's color, and their mean on it."""
+    color = COLORS[configuration % len(COLORS)]
+    shown = values[np.isfinite(values)]
+    marker_size = 4 if len(shown) > FEW else 8
+    heights = row + 0.1 + 0.2 * spread(len(shown))
+    axes.plot(shown, heights, ".", color=color, ms=marker_size, alpha=0.55)
     if np.isfinite([mean.low, mean.mean, mean.high]).all():
         axes.plot([mean.low, mean.high], [row, row], color=INK, linewidth=2.5)
         axes.plot(mean.mean, row, "o", color=INK, mfc="white", ms=6)
         axes.annotate(
-            format_number(mean.mean, digits),
+            format_number(mean.mean, digits, sign),
             (mean.mean, row),
             (0, 7),
             textcoords="offset points",
@@ -82,6 +132,16 @@ def draw_row(
             fontweight="bold",
             color=INK,
         )
+
+
+def label_rows(axes: "Axes", names: Sequence[str], metric: Metric) -> None:
+    """Write the rows' names, and beneath them the metric with the way to better."""
+    axes.set_yticks(range(len(names)), [wrapped(name) for name in names])
+    axes.set_ylim(len(names) - 0.45, -0.6)
+    axes.tick_params(axis="y", length=0, pad=8)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    axes.set_xlabel(f"{axis_label(metric)}   ({better(metric, ('←', '→'))})")
 
 
 def density(

@@ -33,6 +33,13 @@ def test_checkpoints_are_compared_on_the_same_images(make_checkpoint, drawn_pair
     assert evaluation.protocol["images"] == 6
 
 
+def test_titles_name_the_checkpoints_and_do_not_choose_among_them(make_checkpoint, drawn_pairs):
+    folders = [make_checkpoint("a"), make_checkpoint("b")]
+    titles = {folders[1]: "second", folders[0]: "first", "c": "not asked for"}
+    rows = evaluate_checkpoints(folders, str(drawn_pairs), "val", QUICK, titles=titles).summary.rows
+    assert [row.configuration for row in rows] == ["first", "second"]
+
+
 def test_seeds_of_one_configuration_share_a_row(make_checkpoint, drawn_pairs):
     folders = [make_checkpoint(name, seed=seed) for seed, name in enumerate("ab")]
     [row] = evaluate_checkpoints(folders, str(drawn_pairs), "val", QUICK).summary.rows

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pix2pix_ilm.evaluation.plots import density, figures, spread
-from pix2pix_ilm.evaluation.statistics import seed_mean, summarize
+from pix2pix_ilm.evaluation.statistics import seed_mean, student_interval, summarize
 from pix2pix_ilm.figures import write_figure
 
 WITHOUT_NUMBERS = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -58,6 +58,32 @@ def test_axes_say_the_unit_and_which_way_is_better(drawn):
     assert "dB" in psnr.get_xlabel()
     assert "→ higher is better" in psnr.get_xlabel()
     assert rmse.get_title(loc="left") == "RMSE (RGB)"
+
+
+def test_differences_seed_by_seed_from_the_first_configuration(evaluation, drawn):
+    """ILM has two seeds as well, in the other order: points are pairs of one seed."""
+    first, second, ilm, bad = evaluation.scores
+    other = replace(bad, name="runs/ilm-1", configuration=ilm.configuration, seed=1)
+    paired = replace(
+        evaluation,
+        scores=(scores := [first, second, other, ilm, bad]),
+        summary=summarize(scores),
+    )
+    figure = figures(paired)["ssim_paper-by-seed"]
+    (axes,) = figure.axes
+    (points,) = [line for line in axes.lines if line.get_marker() == "."]
+    expected = {
+        np.mean(other.values["ssim_paper"]) - np.mean(second.values["ssim_paper"]),
+        np.mean(ilm.values["ssim_paper"]) - np.mean(first.values["ssim_paper"]),
+    }
+    assert sorted(points.get_xdata()) == pytest.approx(sorted(expected))
+    interval = student_interval(points.get_xdata())
+    (bar,) = [tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 2.5]
+    assert bar == pytest.approx((interval.low, interval.high))
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [ilm.configuration]
+    assert f"{interval.mean:+.3f}" in [text.get_text() for text in axes.texts]
+    assert "minus IN / IN" in axes.texts[-1].get_text()
+    assert not [name for name in drawn if name.endswith("-by-seed")]  # of a single common seed
 
 
 def test_several_steps_give_lines_in_order_of_the_steps(at_steps):
