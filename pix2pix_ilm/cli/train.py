@@ -70,7 +70,7 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
     from pix2pix_ilm.training import loop
     from pix2pix_ilm.training.curves import CURVES
     from pix2pix_ilm.training.interrupts import Interrupted
-    from pix2pix_ilm.training.run_folder import METRICS
+    from pix2pix_ilm.training.run_folder import METRICS, open_run
     from pix2pix_ilm.training.setup import is_main_process
 
     try:
@@ -83,10 +83,12 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
         raise KeyboardInterrupt from stop
     if is_main_process():
         drawn = (folder / CURVES).exists()  # where the training validates
-        curves = folder / (CURVES if drawn else METRICS)
+        curves = f"{folder / (CURVES if drawn else METRICS)}"
+        if open_run(folder).config.tracker == "tensorboard":
+            curves += f", or tensorboard --logdir {folder}"
         say(
             f"Done: {folder}\n"
             f"  sample grids (label maps, outputs, photos):  {folder / 'samples'}\n"
-            f"  curves:      {curves}, or tensorboard --logdir {folder}\n"
+            f"  curves:      {curves}\n"
             f"  translate:   pix2pix-ilm translate LABEL_MAP... --checkpoint {folder} --out outputs"
         )

@@ -110,7 +110,13 @@ def test_a_run_is_resumed_by_its_folder(run, trained, capsys):
     assert run("train", "--resume", trained) == 0
     said = capsys.readouterr().err
     assert f"Done: {trained}" in said
-    assert f"curves:      {trained / METRICS}" in said
+    assert f"curves:      {trained / METRICS}, or tensorboard --logdir {trained}\n" in said
+    record = (trained / "run.json").read_text()
+    (trained / "run.json").write_text(
+        record.replace('"tracker": "tensorboard"', '"tracker": "none"')
+    )
+    assert run("train", "--resume", trained) == 0
+    assert f"curves:      {trained / METRICS}\n" in capsys.readouterr().err
 
 
 def test_a_run_that_has_validated_ends_with_the_place_of_its_curves(run, trained, tmp_path, capsys):
