@@ -63,6 +63,9 @@ class Evaluate:
                 raise SettingError(name, f"at least {least}", value)
         if self.record and folders:
             raise UserError("--record: images from a folder have no checkpoint to record them in")
+        for name in ("data", "split", "baselines", "dropout", "samples", "seed") if folders else ():
+            if getattr(self, name) != getattr(Evaluate, name):
+                raise UserError(f"--{name}: is for checkpoints, not for images from a folder")
         if self.samples > 1 and not self.dropout:
             raise UserError("--samples: without --dropout all samples are the same; add --dropout")
 

@@ -257,7 +257,7 @@ class Scorer:
         scored = self.gather(batches, len(pairs))
         scores = Scores(
             name=str(outputs),
-            configuration=outputs.name,
+            configuration=outputs.resolve().name,
             images=tuple(pair.name for pair in pairs),
             values=self.by_metric(scored),
         )

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -54,6 +55,22 @@ def test_evaluate_scores_images_of_any_program(run, drawn_pairs, capsys):
     folder = drawn_pairs / "val"
     assert run("evaluate", "--outputs", folder, "--targets", folder) == 0
     assert "0.00" in capsys.readouterr().out
+
+
+def test_evaluate_names_images_by_their_folder(run, drawn_pairs, monkeypatch, capsys):
+    monkeypatch.chdir(drawn_pairs / "val")
+    assert run("evaluate", "--outputs", ".", "--targets", ".") == 0
+    assert re.search(r"^val ", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--baselines"], ["--dropout"], ["--data", "x"], ["--split", "val"], ["--seed", "1"]]
+)
+def test_evaluate_refuses_what_images_of_a_folder_have_not(run, drawn_pairs, flags, capsys):
+    folder = drawn_pairs / "val"
+    assert run("evaluate", "--outputs", folder, "--targets", folder, *flags) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f"error: {flags[0]}: is for checkpoints, not for images from a folder"
 
 
 def evaluated(out) -> dict:
