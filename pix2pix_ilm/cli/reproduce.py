@@ -1,5 +1,6 @@
 """``pix2pix-ilm reproduce``: the ILM Norm paper's Table 6, and studies of our own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,14 @@ from tyro.conf import Positional
 from pix2pix_ilm.cli.compatibility import rename_flags
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.terminal import make_console, say
+
+GIVEN_ELSEWHERE = {
+    "data": "--data",
+    "seed": "--seeds",
+    "checkpoints": "--out",
+    "name": "the configuration",
+}
+"""Settings of a training that a study chooses -> what gives them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +47,8 @@ class Reproduce:
     checkpoints/STUDY, and checkpoints/reproduction for table6."""
     set: tuple[str, ...] = ()
     """Hyper-parameters of every training that differ from the study's, such as
-    --set epochs=100 generator.ngf=32; 'pix2pix-ilm train paper --help' lists them all."""
+    --set epochs=100 generator.ngf=32; 'pix2pix-ilm train paper --help' lists them all. One that
+    takes several values is given once for each."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -47,6 +57,9 @@ class Reproduce:
             name, equals, _ = setting.partition("=")
             if not equals or not name.replace("-", "_").replace(".", "_").isidentifier():
                 raise SettingError("set", "NAME=VALUE", setting)
+            if name in GIVEN_ELSEWHERE:
+                expected = f"no {name}, which {GIVEN_ELSEWHERE[name]} gives"
+                raise SettingError("set", expected, setting)
 
     @property
     def folder(self) -> Path:
@@ -67,7 +80,7 @@ def run(prog: str, arguments: list[str]) -> None:
     for name in options.only:
         if name not in design.arms:
             raise SettingError("only", f"some of {', '.join(design.arms)}", name)
-    arms = make_arms(design, options.data, rename_flags(map(as_flag, options.set)))
+    arms = make_arms(design, options.data, rename_flags(as_flags(options.set)))
     try:
         evaluation = reproduce(
             arms, options.folder, options.seeds, say, only=options.only, split=options.split
@@ -81,10 +94,19 @@ def run(prog: str, arguments: list[str]) -> None:
         say(f"Done: {options.folder / 'report'}")
 
 
-def as_flag(setting: str) -> str:
-    """Return --epochs=5 for epochs=5, --no-flip for flip=false."""
-    name, _, value = setting.partition("=")
-    if value.lower() not in ("true", "false"):
-        return f"--{setting}"
-    group, dot, last = name.rpartition(".")
-    return f"--{group}{dot}{'' if value.lower() == 'true' else 'no-'}{last}"
+def as_flags(settings: Sequence[str]) -> list[str]:
+    """Return --epochs=5 for epochs=5, --no-flip for flip=false, --a x y for a=x and a=y."""
+    values: dict[str, list[str]] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        values.setdefault(name, []).append(value)
+    flags = []
+    for name, given in values.items():
+        if len(given) > 1:
+            flags += [f"--{name}", *given]
+        elif given[0].lower() in ("true", "false"):
+            group, dot, last = name.rpartition(".")
+            flags.append(f"--{group}{dot}{'' if given[0].lower() == 'true' else 'no-'}{last}")
+        else:
+            flags.append(f"--{name}={given[0]}")
+    return flags

@@ -1,5 +1,6 @@
 import pytest
 
+from pix2pix_ilm.cli.reproduce import as_flags
 from pix2pix_ilm.training import run_folder
 
 
@@ -10,6 +11,10 @@ from pix2pix_ilm.training import run_folder
         (["--set", "epochs"], "--set: expected NAME=VALUE, found 'epochs'"),
         (["--set", "image-size=100"], "--image-size: expected one of 32"),
         (["--set", "nonsense=1"], "nonsense"),
+        (["--set", "data=maps"], "--set: expected no data, which --data gives, found 'data=maps'"),
+        (["--set", "epochs=3", "seed=5"], "--set: expected no seed, which --seeds gives"),
+        (["--set", "name=x"], "--set: expected no name, which the configuration gives"),
+        (["--set", "checkpoints=x"], "--set: expected no checkpoints, which --out gives"),
         (["--data", "nowhere"], "nowhere: no such folder"),
         (["--only", "nothing"], "--only: expected some of in-in, ilm-in-in, ilm-in-ilm-in, found"),
         (["recipe", "--only", "in-in"], "--only: expected some of in, ilm, "),
@@ -20,6 +25,13 @@ def test_bad_flags_are_refused_in_words(run, flags, message, tmp_path, capsys):
     assert run("reproduce", *flags, "--out", tmp_path / "study") == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "study").exists()
+
+
+def test_settings_become_flags_and_several_values_one_flag():
+    settings = ["epochs=5", "flip=false", "generator.dropout=TRUE", "a=x", "b=1", "a=y"]
+    assert as_flags(settings) == [
+        "--epochs=5", "--no-flip", "--generator.dropout", "--a", "x", "y", "--b=1",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
