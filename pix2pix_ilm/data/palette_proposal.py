@@ -82,7 +82,7 @@ def propose_palette(
     found = all_or_listing(lambda pair: read_content(pair, side), pairs, "Reading label maps")
     kinds = [content.is_index_map for content in found]
     if len(set(kinds)) > 1:
-        odd = pairs[kinds.index(not kinds[0])].files[-1]
+        odd = label_file(pairs[kinds.index(not kinds[0])], side)
         raise UserError(f"{odd}: expected only index maps or only colored label maps, found both")
     every = Counts.sum([content.every for content in found])
     if kinds[0]:
@@ -129,7 +129,12 @@ def read_content(pair: Pair, side: int) -> Content:
         every = Counts.of(numbers)
         return Content(is_index_map=True, every=every, flat=every)
 
-    return read_as(pair.files[side if len(pair.files) > 1 else 0], count)
+    return read_as(label_file(pair, side), count)
+
+
+def label_file(pair: Pair, side: int) -> Path:
+    """Return the file that holds a pair's label map, A (0) or B (1)."""
+    return pair.files[side if len(pair.files) > 1 else 0]
 
 
 def is_flat(pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:

@@ -83,7 +83,8 @@ def test_one_color_is_no_palette(tmp_path, save):
 def test_index_maps_beside_colored_ones_are_refused(tmp_path, save):
     label_maps = [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)]
     root = pairs_of(tmp_path, save, label_maps)
-    with pytest.raises(UserError, match=r"1\.png: expected only index maps or only colored"):
+    message = f"^{root}/A/train/1.png: expected only index maps or only colored"
+    with pytest.raises(UserError, match=message):
         propose_palette(root, direction="AtoB")
 
 
