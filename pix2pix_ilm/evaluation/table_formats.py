@@ -17,8 +17,9 @@ TERMINAL_STYLES: dict[Role, str] = {
     "plain": "", "best": "bold", "tied": "", "better": "green", "worse": "red", "detail": "dim",
     "paper": "dim italic",
 }  # fmt: skip
-TERMINAL_GAP = 2  # spaces between columns: padding and an invisible line
-TERMINAL_NAMES = (12, 24)  # characters of the first column: at least, at most
+PADDING = 1  # space on the right of a column
+TERMINAL_GAP = PADDING + 1  # between columns; there is an invisible line
+LONGEST_NAME = 24  # characters of the first column
 LATEX_FORMATS: dict[Role, str] = {
     "best": r"\textbf{%s}", "tied": r"%s\rlap{$^{=}$}", "detail": r"{\scriptsize %s}",
     "paper": r"\textit{%s}",
@@ -46,10 +47,10 @@ def to_terminal(table: Table, width: int) -> "rich.table.Table":
     from rich.text import Text
 
     names = max(len(line.text) for name, *_ in table.rows for line in name)
-    names = min(max(names, TERMINAL_NAMES[0]), TERMINAL_NAMES[1])
+    names = max(len(table.title), min(names, LONGEST_NAME))
     headings = [terminal_heading(heading) for heading in table.headings]
     cells = [[terminal_cell(cell) for cell in row] for row in table.rows]
-    left, shown = width - names, 0
+    left, shown = width - names - PADDING, 0
     for column, heading in enumerate(headings, start=1):
         texts = [heading, *(row[column].plain for row in cells)]
         left -= max(len(line) for text in texts for line in text.split("\n")) + TERMINAL_GAP
@@ -61,7 +62,7 @@ def to_terminal(table: Table, width: int) -> "rich.table.Table":
     written = rich.table.Table(
         box=SIMPLE,
         show_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, PADDING, 0, 0),
         caption=Text("\n" + "\n".join(legend), "dim not italic"),
         caption_justify="left",
     )

@@ -218,6 +218,15 @@ def test_fits_the_terminal_and_says_what_it_leaves_out(evaluation, width):
     assert ("PSNR ↑" in text) or ("too narrow for" in text)
 
 
+@pytest.mark.parametrize("width", range(40, 110))
+def test_no_heading_or_legend_is_cut_at_any_width(evaluation, width):
+    """A line of its own has the heading of names, which is longer than they are."""
+    table = replace(means(evaluation), legend=["x" * 20])
+    lines = printed(to_terminal(table, width), width).splitlines()
+    assert table.title in " ".join(lines)
+    assert any("x" * 20 in line for line in lines)
+
+
 def test_all_metrics_fit_120_columns(evaluation):
     assert "too narrow" not in printed(to_terminal(means(evaluation), 120), 120)
 
