@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pix2pix_ilm.data.images import Channels
 from pix2pix_ilm.data.pairs import Direction
-from pix2pix_ilm.data.palette import Palette
+from pix2pix_ilm.data.palette import FACADES_DATA, Palette
 from pix2pix_ilm.errors import SettingError, UserError, shorten
 from pix2pix_ilm.files import is_folder, read_json, write_atomically, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
@@ -54,6 +54,9 @@ class ModelConfig:
     """Seed of the training."""
     palette: Palette | None = None
     """Classes of its label maps, which it takes one-hot; None: it takes their gray or color."""
+    recipe: dict[str, bool | int | float | str] | None = None
+    """Settings of its training, by their flags' names: those that seeds have in common, and that
+    nothing else here tells. None: nobody knows them."""
 
     def __post_init__(self) -> None:
         channels = self.generator.in_channels
@@ -67,6 +70,11 @@ class ModelConfig:
             raise SettingError("image_size", expected, self.image_size)
         if self.step is not None and self.step < 0:
             raise SettingError("step", "at least 0", self.step)
+
+    @property
+    def reads_facades(self) -> bool:
+        """Return True if it was trained on label maps of CMP Facades, by the name of its data."""
+        return Path(self.data).name in FACADES_DATA and self.direction == "BtoA"
 
     @property
     def label_channels(self) -> Channels:

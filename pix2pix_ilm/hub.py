@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pix2pix_ilm.checkpoints import (
     DISCRIMINATOR,
+    STATE,
     ModelConfig,
     discriminator_weights,
     load_generator,
@@ -36,7 +37,7 @@ from pix2pix_ilm.evaluation.record import (
     record_metrics,
 )
 from pix2pix_ilm.evaluation.scores import Sampling, configuration_title
-from pix2pix_ilm.files import make_folder, write_json
+from pix2pix_ilm.files import make_folder, write_atomically, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.templates import render
@@ -146,8 +147,11 @@ def export_folder(
 
     Raises:
         UserError: no checkpoint, weights that float16 cannot hold, noise for a generator without,
-            no such data, or a folder that cannot be written.
+            no such data, or a folder that cannot be written, or is a training run's; what an
+            earlier export has left there is intact.
     """
+    if (out / STATE).exists():
+        raise UserError(f"{out}: is the folder of a training run; choose another one")
     generator = PretrainedGenerator.from_pretrained(checkpoint)
     if noise is not None:
         generator.set_noise(noise)
@@ -162,22 +166,27 @@ def export_folder(
         if not weight.isfinite().all():
             raise UserError(f"{name}: has weights that float16 cannot hold; export it as float32")
     generator.load_state_dict(weights)  # what the picture shows is what is written
+    with TemporaryDirectory() as temporary:  # so that what fails leaves an earlier export whole
+        folder = Path(temporary)
+        generator.write(folder, dtype)
+        if discriminator:
+            save_discriminator(folder, discriminator)
+        if data is not None:
+            scorer = make_scorer(Sampling(), "alex", "auto", batch_size=8)
+            record_metrics(evaluate_checkpoints([folder], data, split, scorer))
+            generator.record = read_metrics(folder, model_config.step)
+        generator.generate_model_card().save(folder / "README.md")
+        replace_files(out, folder)
+
+
+def replace_files(out: Path, by: Path) -> None:
+    """Copy an export into a folder, and remove what an earlier one left there besides."""
     make_folder(out)
-    generator.write(out, dtype)
-    if discriminator:
-        save_discriminator(out, discriminator)
-    if data is not None:
-        scorer = make_scorer(Sampling(), "alex", "auto", batch_size=8)
-        record_metrics(evaluate_checkpoints([out], data, split, scorer))
-        generator.record = read_metrics(out, model_config.step)
-    generator.generate_model_card().save(out / "README.md")
-    written = {
-        DISCRIMINATOR: discriminator,
-        METRICS_FILE: generator.record,
-        PICTURE: shows_facades(model_config),
-    }
-    for name, there in written.items():
-        if not there:
+    for file in by.iterdir():
+        content = file.read_bytes()
+        write_atomically(out / file.name, lambda opened, content=content: opened.write(content))
+    for name in (DISCRIMINATOR, METRICS_FILE, PICTURE):
+        if not (by / name).exists():
             (out / name).unlink(missing_ok=True)
 
 
@@ -265,6 +274,7 @@ def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
         size=model_config.image_size,
         facades=name == "facades",
         data="CMP Facades" if name == "facades" else f"`{name}`",
+        makes_labels=name in FACADES_DATA and not model_config.reads_facades,
         steps=model_config.step,
         picture=PICTURE if shows_facades(model_config) else None,
         metrics={title: found[name] for name, title in METRICS.items() if name in found},
@@ -276,7 +286,7 @@ def shows_facades(model_config: ModelConfig) -> bool:
     """Return True if the project can draw what the generator was trained on."""
     generator, palette = model_config.generator, model_config.palette
     known = palette == FACADES_PALETTE or (palette is None and generator.in_channels == 3)
-    return known and generator.out_channels == 3 and Path(model_config.data).name in FACADES_DATA
+    return known and generator.out_channels == 3 and model_config.reads_facades
 
 
 def picture(generator: UNetGenerator, model_config: ModelConfig) -> np.ndarray:

@@ -225,3 +225,43 @@ def test_weights_beyond_float16_are_refused(checkpoint, tmp_path):
     with pytest.raises(UserError, match=r"head.bias: has weights that float16 cannot"):
         export_folder(checkpoint, tmp_path / "shared", float16=True)
     assert not (tmp_path / "shared").exists()
+
+
+def test_what_cannot_be_measured_leaves_an_earlier_export_whole(
+    make_checkpoint, checkpoint, tmp_path
+):
+    export_folder(checkpoint, tmp_path / "shared")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
+    other = make_checkpoint("other", data="shoes")
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        export_folder(other, tmp_path / "shared", data="nowhere")
+    after = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
+    assert after == before
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        export_folder(other, tmp_path / "new", data="nowhere")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_is_not_exported_into(checkpoint, make_checkpoint):
+    """Its discriminator would be the one that training goes on with elsewhere."""
+    run = make_checkpoint("run")
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    for source in (run, checkpoint):
+        with pytest.raises(UserError, match=f"^{run}: is the folder of a training run"):
+            export_folder(source, run, float16=True)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("direction", "reads", "makes"),
+    [("BtoA", "label map", "photo"), ("AtoB", "photo", "label map")],
+)
+def test_the_card_says_what_becomes_what(make_checkpoint, tmp_path, direction, reads, makes):
+    folder = make_checkpoint(data="facades", direction=direction)
+    export_folder(folder, tmp_path / "shared")
+    text = " ".join((tmp_path / "shared" / "README.md").read_text("utf-8").split())
+    assert f"that translates 32x32 {reads}s into {makes}s, trained on CMP Facades" in text
+    files = [f"{name.replace(' ', '_')}.png" for name in (reads, makes)]
+    assert 'translator("{}").save("{}")'.format(*files) in text
+    assert ("real places" in text) == (makes == "photo")
+    assert (tmp_path / "shared" / "facades.png").exists() == (makes == "photo")

@@ -14,7 +14,7 @@ from pix2pix_ilm.checkpoints import (
     read_model_config,
     resolve_checkpoint,
 )
-from pix2pix_ilm.data.palette import FACADES_DATA, FACADES_PALETTE, Palette
+from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import RecordedMetrics, read_metrics
@@ -43,7 +43,7 @@ class Model:
     @property
     def painted_classes(self) -> Palette | None:
         """Return the classes that its label maps can be painted with; None: nobody knows them."""
-        if self.config.palette is None and Path(self.config.data).name in FACADES_DATA:
+        if self.config.palette is None and self.config.reads_facades:
             return FACADES_PALETTE
         return self.config.palette
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from pix2pix_ilm.checkpoints import WEIGHTS
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics
 from pix2pix_ilm.evaluation.statistics import Interval
@@ -189,3 +190,11 @@ def test_a_model_that_fails_in_an_odd_way_answers_in_one_sentence(folder, monkey
     store = ModelStore(folder)
     with pytest.raises(UserError, match=r"^The model 'new' cannot be loaded; choose another one"):
         store.load(store.get("new"))
+
+
+def test_label_maps_are_painted_only_for_models_that_read_them(make_checkpoint, tmp_path):
+    for name, direction in (("to-photo", "BtoA"), ("to-labels", "AtoB")):
+        make_checkpoint(name, data="facades", direction=direction)
+    models = ModelStore(tmp_path).catalog.models
+    assert models["to-photo"].painted_classes == FACADES_PALETTE
+    assert models["to-labels"].painted_classes is None
