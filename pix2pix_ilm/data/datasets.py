@@ -37,6 +37,11 @@ def data_folder(name: str, image_size: int) -> Path:
     return folder
 
 
+def named_path(data: str) -> str:
+    """Return a data set's name or path so that its last part is a name, as that of "." is not."""
+    return data if Path(data).name not in ("", "..") else str(Path(data).resolve())
+
+
 def synthetic_folder(image_size: int) -> Path:
     """Return the embedded data set's folder; it is drawn when it is first asked for."""
     folder = default_cache() / f"synthetic-{image_size}-{SYNTHETIC_PAIRS}"

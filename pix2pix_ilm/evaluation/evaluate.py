@@ -1,5 +1,6 @@
 """One evaluation: models and images in, everything that a report shows out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
@@ -251,14 +252,17 @@ def distinct_titles(configs: Mapping[str | Path, ModelConfig]) -> dict[str | Pat
         telling = [
             f"{name} {value}"
             for name, value in details[folder].items()
-            if any(other[name] != value for other in alike)
+            if any(other.get(name, value) != value for other in alike)
         ]
         distinct[folder] = ", ".join([title, *telling])
     return distinct
 
 
 def architecture(model_config: ModelConfig) -> dict[str, Any]:
-    """Return the settings that tell configurations apart beside their norms."""
+    """Return the settings that tell configurations apart beside their norms.
+
+    How a network was trained is among them where it is known.
+    """
     settings: dict[str, Any] = asdict(model_config.generator)
     settings |= settings.pop("norm_options")
     del settings["in_channels"]  # follow from the label maps
@@ -269,7 +273,8 @@ def architecture(model_config: ModelConfig) -> dict[str, Any]:
         "depth": model_config.generator.num_downs,
         "data": Path(model_config.data).name or model_config.data,
     }
-    return {name.replace("_", " "): value for name, value in settings.items()}
+    settings |= model_config.recipe or {}
+    return {re.sub("[._]", " ", name): value for name, value in settings.items()}
 
 
 def read_split(root: Path, split: str, model_config: ModelConfig) -> PairedImages:

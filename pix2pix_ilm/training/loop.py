@@ -14,6 +14,8 @@ from torch import Tensor
 
 from pix2pix_ilm import files
 from pix2pix_ilm.data.cache import PairedImages
+from pix2pix_ilm.data.datasets import data_folder
+from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
@@ -32,7 +34,7 @@ from pix2pix_ilm.training.setup import (
 )
 from pix2pix_ilm.training.step import Networks
 from pix2pix_ilm.training.trackers import log_samples
-from pix2pix_ilm.training.validation import Validation, write_samples
+from pix2pix_ilm.training.validation import Validation, shown_split, write_samples
 
 
 def train(config: TrainConfig) -> Path:
@@ -45,11 +47,12 @@ def train(config: TrainConfig) -> Path:
     accelerator = make_accelerator(config)
     pairs, samples = load_data(config)
     validation = load_validation(config)
+    root = data_folder(config.data, config.image_size)
     record = run_folder.RunRecord(
         config=config,
         data_digest=pairs.digest,
         train=list(pairs.names),
-        val=list(samples.names),
+        val=[pair.name for pair in find_pairs(root, shown_split(config))],
         versions=run_folder.current_versions(),
         processes=accelerator.num_processes,
     )

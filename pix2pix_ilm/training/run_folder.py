@@ -35,6 +35,7 @@ from pix2pix_ilm.checkpoints import (
     save_discriminator,
     save_generator,
 )
+from pix2pix_ilm.data.datasets import named_path
 from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
 from pix2pix_ilm.files import (
     TEMPORARY,
@@ -46,6 +47,7 @@ from pix2pix_ilm.files import (
     write_atomically,
 )
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.settings import recipe
 from pix2pix_ilm.training.step import Networks
 
 RUN, METRICS, LOCK = "run.json", "metrics.jsonl", ".lock"
@@ -62,7 +64,7 @@ class RunRecord:
     train: list[str]
     """Names of the training pairs."""
     val: list[str]
-    """Names of the validation pairs."""
+    """Names of all pairs of the validation split."""
     versions: dict[str, str]
     processes: int = 1
     """Number of processes at its start; together they see one global batch per step."""
@@ -75,6 +77,10 @@ class RunRecord:
 def move_or_lengthen(record: RunRecord, data: str | None, epochs: int | None) -> RunRecord:
     """Return a run's record with what resuming may change: where the data lie, and the end."""
     config = record.config
+    decay = config.decay_epochs
+    if epochs is not None and decay is not None and epochs < decay:
+        expected = f"at least {decay}, as its learning rate falls over so many"
+        raise SettingError("epochs", expected, epochs)
     config = replace(
         config,
         data=config.data if data is None else data,
@@ -118,7 +124,7 @@ def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[obj
     An empty folder, such as a start leaves that was cut short, is as good as none.
 
     Raises:
-        LockedError: another process is starting a run of the explicit name.
+        LockedError: another process starts or trains a run of the explicit name.
         UserError: the explicit name is taken, or the folder cannot be made.
     """
     folder, count = config.checkpoints / config.run_name, 1
@@ -132,6 +138,9 @@ def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[obj
         if lock is not None:
             return folder, lock
         if config.name is not None:
+            if (folder / LOCK).exists():
+                with lock_run(folder):
+                    pass
             raise UserError(
                 f"{folder}: is there already; continue it with 'pix2pix-ilm train --resume "
                 f"{folder}', or choose another name"
@@ -173,7 +182,8 @@ def is_empty(folder: Path) -> bool:
 def drop_older(epochs: Path, keep_last: int | None) -> None:
     """Remove kept generators but the last few, or none for None."""
     if keep_last is not None:
-        for folder in sorted(epochs.glob("[0-9]*"))[:-keep_last]:
+        kept = [folder for folder in epochs.iterdir() if folder.name.isdecimal()]
+        for folder in sorted(kept, key=lambda folder: int(folder.name))[:-keep_last]:
             shutil.rmtree(folder)
 
 
@@ -232,11 +242,12 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
         generator=config.sized_generator,
         image_size=config.image_size,
         direction=config.direction,
-        data=config.data,
+        data=named_path(config.data),
         step=step,
         discriminator_norm=config.discriminator.norm,
         seed=config.seed,
         palette=config.label_classes,
+        recipe=recipe(config),
     )
     save_generator(folder, generator.state_dict(), model_config)
 

@@ -12,13 +12,18 @@ from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from pix2pix_ilm.checkpoints import discriminator_weights, load_weights, resolve_checkpoint
+from pix2pix_ilm.checkpoints import (
+    discriminator_weights,
+    load_weights,
+    read_model_config,
+    resolve_checkpoint,
+)
 from pix2pix_ilm.data.augment import random_crop_flip, random_crop_size
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import check_colors, describe_training
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
-from pix2pix_ilm.data.pairs import Pair, find_pairs, validation_split
+from pix2pix_ilm.data.pairs import Pair, find_pairs
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.metrics import LPIPS_SMALLEST
@@ -30,6 +35,7 @@ from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.ema import average_weights
 from pix2pix_ilm.training.step import Networks, train_step
+from pix2pix_ilm.training.validation import shown_split
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -91,7 +97,7 @@ def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
     """
     root = data_folder(config.data, config.image_size)
     train_pairs = find_pairs(root, config.train_split)
-    val_split = config.val_split or validation_split(root)
+    val_split = shown_split(config)
     val_pairs = find_pairs(root, val_split)
     if is_main_process():
         say(describe_training(root, config.train_split, val_split, train_pairs))
@@ -157,11 +163,12 @@ def build_networks(
     for number, network in enumerate(networks):
         draw_convolutions(network, config.seed, number)
     if config.init_from is not None and not saved:
-        theirs = load_weights(networks[0], config.init_from)
+        theirs = read_model_config(config.init_from)  # classes first: channels follow from them
         if theirs.palette != config.label_classes:
             names = [p.title if p else "none" for p in (theirs.palette, config.label_classes)]
             expected = f"{names[0]}, as {config.init_from} has"
             raise SettingError("label_classes", expected, names[1])
+        load_weights(networks[0], config.init_from)
         problem = load_discriminator(networks[1], resolve_checkpoint(config.init_from))
         if is_main_process():
             taken = f"generator alone: {problem}" if problem else "generator and discriminator"

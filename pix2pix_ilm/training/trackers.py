@@ -1,7 +1,6 @@
 """A run in the trackers of experiments: its name, hyper-parameters and samples."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.settings import hyper_parameters
 
 PROJECT = "pix2pix-ilm"
 SAMPLES = "samples"
@@ -48,24 +48,6 @@ def open_trackers(accelerator: Accelerator, folder: Path, config: TrainConfig, s
     )
     for opened in accelerator.trackers if accelerator.is_main_process else ():
         log_settings(opened, hyper_parameters(config))
-
-
-def hyper_parameters(config: TrainConfig) -> dict[str, bool | int | float | str]:
-    """Return all settings by their flags' names, such as generator.ngf, in plain types."""
-
-    def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        flat: dict[str, Any] = {}
-        for name, value in values.items():
-            nested = isinstance(value, dict) and name != "label_classes"
-            flat |= flatten(value, f"{prefix}{name}.") if nested else {prefix + name: value}
-        return flat
-
-    settings = flatten(asdict(config))
-    settings["label_classes"] = config.label_classes.title if config.label_classes else "none"
-    return {
-        name: value if isinstance(value, bool | int | float | str) else str(value)
-        for name, value in settings.items()
-    }
 
 
 def log_settings(tracker: Any, settings: dict[str, bool | int | float | str]) -> None:

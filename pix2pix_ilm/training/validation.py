@@ -11,7 +11,9 @@ from torchvision.utils import make_grid
 
 from pix2pix_ilm import metrics
 from pix2pix_ilm.data.cache import PairedImages
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import write_image
+from pix2pix_ilm.data.pairs import validation_split
 from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.inference import generate
 from pix2pix_ilm.models.generator import UNetGenerator
@@ -66,6 +68,12 @@ class Validation:
         better = goodness > self.best  # which NaN is not
         self.best = goodness if better else self.best
         return better
+
+
+def shown_split(config: TrainConfig) -> str:
+    """Return the split that samples are drawn from; UserError if there is no such data set."""
+    root = data_folder(config.data, config.image_size)
+    return config.val_split or validation_split(root)
 
 
 def write_samples(

@@ -71,6 +71,20 @@ def test_other_architectures_and_data_are_no_seeds(make_checkpoint, drawn_pairs,
     assert evaluation.summary.comparisons
 
 
+def test_trainings_of_other_recipes_are_no_seeds_of_one_configuration(make_checkpoint, drawn_pairs):
+    first = make_checkpoint("a", norm="in", seed=0)
+    other = make_checkpoint("b", norm="in", seed=1, l1_weight=7.0, zoom=0.5)
+    unknown = make_checkpoint("c", norm="in", seed=2)  # as an earlier version wrote it
+    write_json(unknown / MODEL_CONFIG, replace(read_model_config(unknown), recipe=None))
+    evaluation = evaluate_checkpoints([first, other, unknown], str(drawn_pairs), "val", QUICK)
+    rows = [row.configuration for row in evaluation.summary.rows]
+    assert rows == [
+        "IN / IN, zoom 0.0, l1 weight 100.0",
+        "IN / IN, zoom 0.5, l1 weight 7.0",
+        "IN / IN",
+    ]
+
+
 def test_where_data_lie_does_not_tell_configurations_apart(make_checkpoint, drawn_pairs):
     folders = [
         make_checkpoint(name, seed=seed, data=f"{name}/facades") for seed, name in enumerate("ab")

@@ -34,6 +34,8 @@ def test_a_run_leaves_all_that_it_promises(config):
     assert record.config == config
     assert len(record.train) == 8
     assert record.val == ["1", "2"]
+    only = replace(config, name="one", num_samples=1, epochs=1)  # in its grid: the list is whole
+    assert run_folder.open_run(loop.train(only)).val == ["1", "2"]
     assert torch.__version__.startswith(record.versions["torch"])
     logged = {*range(5, 24, 5), 8, 16, 24}  # every five steps, and before every save
     assert [step for step, *_ in logged_losses(folder)] == sorted(logged)

@@ -282,4 +282,6 @@ def test_classes_are_validated_on_and_those_of_a_start_must_be_the_same(config):
     turned = Palette(classes=FACADES_PALETTE.classes[::-1])
     with pytest.raises(SettingError, match=r"label_classes: expected facades, as .*first has"):
         loop.train(replace(config, init_from=str(folder), label_classes=turned))
+    with pytest.raises(SettingError, match=r"label_classes: expected facades.*found 'none'"):
+        loop.train(replace(config, init_from=str(folder), label_classes=None))
     loop.train(replace(config, init_from=str(folder)))

@@ -192,6 +192,12 @@ def test_a_run_that_is_made_longer_ends_like_one_that_was_long_from_the_start(
     assert run_folder.open_run(folder).config == replace(short, epochs=3)
 
 
+def test_a_run_does_not_become_shorter_than_its_rate_falls(config):
+    folder = loop.train(replace(config, epochs=2, decay_epochs=2))
+    with pytest.raises(SettingError, match="epochs: expected at least 2, as its learning rate"):
+        loop.resume(folder, epochs=1)
+
+
 def test_a_longer_run_follows_the_schedule_of_its_new_length(config):
     folder = loop.train(replace(config, epochs=2))  # of which the second lowers the rate
     loop.resume(folder, epochs=4)

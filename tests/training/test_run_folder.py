@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.losses import Objective
+from pix2pix_ilm.training.settings import OTHERWISE_KNOWN, WITHOUT_EFFECT, recipe
 from pix2pix_ilm.training.step import Networks, train_step
 
 CONFIG = TrainConfig(
@@ -333,6 +334,8 @@ def test_a_start_that_was_cut_short_is_as_good_as_none_unless_it_is_going_on(tmp
     assert again == folder
     with lock:
         (folder / run_folder.RUN).touch()
+        with pytest.raises(LockedError, match="mine: another process is training this run"):
+            run_folder.create_folder(named)  # a study's process passes by
     with pytest.raises(UserError, match="is there already"):
         run_folder.create_folder(named)
 
@@ -344,3 +347,44 @@ def test_an_unnamed_run_passes_by_one_that_is_just_starting(tmp_path):
         second, other = run_folder.create_folder(unnamed)
         with other:
             assert (first.name, second.name) == ("walls-in-in", "walls-in-in-2")
+
+
+def test_the_last_generators_are_kept_also_beyond_epoch_9999(tmp_path):
+    for epoch in range(9997, 10002):
+        (tmp_path / f"{epoch:04d}").mkdir()
+    (tmp_path / "notes").mkdir()
+    run_folder.drop_older(tmp_path, keep_last=2)
+    assert {path.name for path in tmp_path.iterdir()} == {"10000", "10001", "notes"}
+
+
+def test_a_checkpoint_tells_its_data_by_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_folder.save_run(tmp_path, trained_networks(), 1, replace(CONFIG, data="."))
+    assert checkpoints.read_model_config(tmp_path).data == str(tmp_path)
+
+
+def test_a_checkpoint_tells_how_it_was_trained_and_nothing_that_seeds_differ_in(tmp_path):
+    changed = replace(
+        CONFIG, seed=3, name="other", save_every=1, l1_weight=7.0, init_from="some/where/model"
+    )
+    told = []
+    for config in (CONFIG, changed):
+        run_folder.save_run(tmp_path, trained_networks(), 1, config)
+        told.append(checkpoints.read_model_config(tmp_path).recipe)
+    first, second = told
+    differing = {name: value for name, value in second.items() if first[name] != value}
+    assert differing == {"l1_weight": 7.0, "init_from": "model"}
+    assert first["discriminator.ndf"] == 4
+    assert first["augment_discriminator"] == "()"
+
+
+def test_every_setting_is_of_the_recipe_or_known_not_to_be():
+    names = {name.partition(".")[0] for name in recipe(CONFIG)}
+    others = {*OTHERWISE_KNOWN, *WITHOUT_EFFECT}
+    assert names.isdisjoint(others)
+    assert names | others == {field.name for field in fields(TrainConfig)}
+    assert names == {
+        "train_split", "init_from", "load_size", "flip", "zoom", "discriminator", "decay_epochs",
+        "lr", "beta1", "beta2", "gan_loss", "l1_weight", "feature_matching", "perceptual",
+        "augment_discriminator", "ema", "precision",
+    }  # fmt: skip

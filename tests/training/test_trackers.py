@@ -15,7 +15,8 @@ from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.training import loop
 from pix2pix_ilm.training.config import Tracker, TrainConfig
-from pix2pix_ilm.training.trackers import hyper_parameters, log_samples, open_trackers
+from pix2pix_ilm.training.settings import hyper_parameters
+from pix2pix_ilm.training.trackers import log_samples, open_trackers
 
 
 def test_every_tracker_that_accelerate_knows_is_accepted():

@@ -1,0 +1,53 @@
+"""A training's settings as plain values by name, for those who read them elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pix2pix_ilm.training.config import TrainConfig
+
+OTHERWISE_KNOWN = (
+    "data", "direction", "epochs", "batch_size", "generator", "image_size", "label_classes", "seed",
+)  # fmt: skip
+"""Settings that a generator's folder has elsewhere, or that its number of steps tells."""
+WITHOUT_EFFECT = (
+    "name", "checkpoints", "val_split", "device", "step_mode", "tracker", "log_every",
+    "sample_every", "save_every", "validate_every", "diagnose_every", "keep_best", "keep_every",
+    "keep_last", "num_samples",
+)  # fmt: skip
+"""Settings that change nothing of what is learned."""
+
+Plain = bool | int | float | str
+
+
+def hyper_parameters(config: TrainConfig) -> dict[str, Plain]:
+    """Return all settings by their flags' names, such as generator.ngf, in plain types."""
+
+    def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for name, value in values.items():
+            nested = isinstance(value, dict) and name != "label_classes"
+            flat |= flatten(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+        return flat
+
+    settings = flatten(asdict(config))
+    settings["label_classes"] = config.label_classes.title if config.label_classes else "none"
+    return {
+        name: value if isinstance(value, Plain) else str(value) for name, value in settings.items()
+    }
+
+
+def recipe(config: TrainConfig) -> dict[str, Plain]:
+    """Return the settings that tell how a generator was trained, beside what else is known of it.
+
+    Two trainings whose generators, data, seeds and recipes are equal learn the same.
+    """
+    settings = hyper_parameters(config)
+    if config.init_from is not None:
+        settings["init_from"] = Path(config.init_from).name
+    return {
+        name: value
+        for name, value in settings.items()
+        if name.partition(".")[0] not in (*OTHERWISE_KNOWN, *WITHOUT_EFFECT)
+    }
