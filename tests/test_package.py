@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -31,3 +32,16 @@ def test_other_names_are_attribute_errors():
 def test_importing_the_package_loads_no_torch():
     program = "import pix2pix_ilm, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_all_that_the_container_copies_is_there_and_not_ignored():
+    root = Path(__file__).parents[1]
+    lines = (root / "Dockerfile").read_text().splitlines()
+    sources = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    first, *rules = [
+        line for line in (root / ".dockerignore").read_text().splitlines() if line[0] != "#"
+    ]
+    kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    assert first == "*"
+    assert set(sources) == kept
+    assert all((root / name).exists() for name in sources)
