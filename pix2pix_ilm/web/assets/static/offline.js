@@ -5,7 +5,9 @@ const PREFIX = "pix2pix-ilm ";
 
 self.addEventListener("install", (event) => {
   self.skipWaiting();
-  event.waitUntil(caches.open(PREFIX + VERSION).then((cache) => cache.addAll(FILES)));
+  // Past the browser's own cache, which may still hold files of the version before.
+  const fresh = FILES.map((file) => new Request(file, { cache: "reload" }));
+  event.waitUntil(caches.open(PREFIX + VERSION).then((cache) => cache.addAll(fresh)));
 });
 
 self.addEventListener("activate", (event) => {
