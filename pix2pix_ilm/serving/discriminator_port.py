@@ -9,7 +9,8 @@ from pix2pix_ilm.checkpoints import check_weights
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
 from pix2pix_ilm.models.norms import NormOptions
-from pix2pix_ilm.serving.pix2pix_port import STATISTICS, conv_channels, read_tensors, unwrapped
+from pix2pix_ilm.serving.pix2pix_port import STATISTICS, conv_channels
+from pix2pix_ilm.serving.tensor_files import read_tensors, unwrapped
 
 
 def read_discriminator(source: Path) -> dict[str, Tensor]:

@@ -9,18 +9,14 @@ blocks nested into one another, so that a tensor's name tells its level and its 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from pix2pix_ilm.checkpoints import (
     ModelConfig,
     check_weights,
-    read_saved,
     save_discriminator,
     save_generator,
 )
@@ -29,8 +25,8 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import filling_folder
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName, NormOptions
+from pix2pix_ilm.serving.tensor_files import flip_colors, read_tensors, unwrapped
 
-WRAPPERS = ("module", "_orig_mod")  # DataParallel, torch.compile
 OUTERMOST, SECOND = "model.model", "model.model.1.model"
 FIRST_CONV, LAST_CONV = f"{OUTERMOST}.0", f"{OUTERMOST}.3"
 MMAGIC = re.compile(r"((?:generators?\.(?:\w+\.)?)?)model\.model\.0\.conv\.")
@@ -61,8 +57,8 @@ def import_generator(
             ones, as the port does unless it is run with ``--eval``: BatchNorm over a batch of one
             image is instance normalization with the same weights. Unlike there, images in one
             batch do not influence one another.
-        bgr: turn the channels of label maps and photos around, for a generator that was trained on
-            images with blue first; the file does not say.
+        bgr: turn the channels of label maps and photos around, for networks that were trained on
+            images with blue first; the files do not say.
         discriminator: weights to keep beside it, for a training that starts from the checkpoint.
 
     Returns:
@@ -78,6 +74,7 @@ def import_generator(
         check_tensors(tensors, config)
         if bgr:
             tensors = with_turned_channels(tensors, config)
+            discriminator = discriminator and with_turned_inputs(discriminator, config)
         if batch_statistics:
             config = with_image_statistics(config)
         weights = weights_for(config, tensors)
@@ -96,42 +93,6 @@ def import_generator(
         if discriminator is not None:
             save_discriminator(folder, discriminator)
     return model_config
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the named tensors of a file, on the CPU; UserError where it holds anything else."""
-    if path.is_dir():
-        raise UserError("expected a file of weights, found a folder")
-    if not path.exists():
-        raise UserError("no such file; expected a generator's weights, such as latest_net_G.pth")
-    try:
-        content = load_file(path) if path.suffix.lower() == ".safetensors" else read_saved(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot be read ({str(error).splitlines()[0]})") from None
-    return named_tensors(content)
-
-
-def named_tensors(content: object) -> dict[str, Tensor]:
-    """Return what a file held, if that is tensors by name; UserError otherwise."""
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]  # beside what mmagic says of the training
-    if not isinstance(content, dict):
-        raise UserError(f"expected tensors by name, found {type(content).__name__}")
-    if not content:
-        raise UserError("expected tensors by name, found none")
-    for name, value in content.items():
-        if not isinstance(value, Tensor):
-            raise UserError(f"{name}: expected a tensor, found {type(value).__name__}")
-        if not isinstance(name, str):
-            raise UserError(f"{name}: expected a tensor with a name, found {type(name).__name__}")
-    return content
-
-
-def unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes that DataParallel and torch.compile put before all names."""
-    wrappers = takewhile(lambda part: part in WRAPPERS, next(iter(tensors)).split("."))
-    prefix = "".join(f"{wrapper}." for wrapper in wrappers)
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
 def from_mmagic(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -163,12 +124,29 @@ def from_mmagic(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def with_turned_channels(tensors: dict[str, Tensor], config: GeneratorConfig) -> dict[str, Tensor]:
     """Return the weights of the same generator for images with red in the place of blue."""
     turned = dict(tensors)
-    if config.in_channels == 3:
-        turned[f"{FIRST_CONV}.weight"] = tensors[f"{FIRST_CONV}.weight"].flip(1)
-    if config.out_channels == 3:
-        turned[f"{LAST_CONV}.weight"] = tensors[f"{LAST_CONV}.weight"].flip(1)
-        turned[f"{LAST_CONV}.bias"] = tensors[f"{LAST_CONV}.bias"].flip(0)
+    for name, dim, channels in (
+        (f"{FIRST_CONV}.weight", 1, config.in_channels),
+        (f"{LAST_CONV}.weight", 1, config.out_channels),
+        (f"{LAST_CONV}.bias", 0, config.out_channels),
+    ):
+        turned[name] = flip_colors(tensors[name], dim, [channels])
     return turned
+
+
+def with_turned_inputs(
+    discriminator: Mapping[str, Tensor], config: GeneratorConfig
+) -> dict[str, Tensor]:
+    """Return the weights of the discriminator beside such a generator.
+
+    Raises:
+        UserError: it judges images of other channels than the generator's.
+    """
+    name, channels = "layers.0.weight", [config.in_channels, config.out_channels]
+    weight = discriminator[name]
+    if weight.shape[1] != sum(channels):
+        expected = f"{sum(channels)} channels of label map and photo"
+        raise UserError(f"the discriminator's {name}: expected {expected}, found {weight.shape[1]}")
+    return {**discriminator, name: flip_colors(weight, 1, channels)}
 
 
 def infer_config(tensors: dict[str, Tensor]) -> GeneratorConfig:

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pix2pix_ilm.checkpoints import load_generator
+from pix2pix_ilm.checkpoints import discriminator_weights, load_generator
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.serving.pix2pix_port import import_generator
+from pix2pix_ilm.models.generator import GeneratorConfig
+from pix2pix_ilm.serving.pix2pix_port import import_generator, with_turned_inputs
 from pix2pix_ilm.serving.translator import Translator
 
 PORT_NORMS = {
@@ -285,6 +286,22 @@ def test_channels_in_the_other_order_are_turned(tmp_path):
     with torch.no_grad():
         expected = theirs.double().eval()(label_map.flip(1)).flip(1)
         torch.testing.assert_close(generator.double()(label_map), expected)
+
+
+@pytest.mark.parametrize(("channels", "order"), [(3, [2, 1, 0, 5, 4, 3]), (1, [0, 3, 2, 1])])
+def test_the_discriminator_beside_it_is_turned_too(tmp_path, channels, order):
+    generator = GeneratorConfig(ngf=4, depth=5, in_channels=channels)
+    weight = torch.arange(channels + 3).expand(4, -1)[..., None, None].float()
+    turned = with_turned_inputs({"layers.0.weight": weight, "other": weight}, generator)
+    assert turned["layers.0.weight"][0].flatten().tolist() == order
+    assert turned["other"] is weight
+    with pytest.raises(UserError, match=f"expected {channels + 3} channels of label map and"):
+        with_turned_inputs({"layers.0.weight": torch.ones(4, 2, 4, 4)}, generator)
+    judge = {"layers.0.weight": torch.rand(4, 6, 4, 4)}
+    file = saved(MmagicUNet().state_dict(), tmp_path)
+    import_generator(file, tmp_path / "model", bgr=True, discriminator=judge)
+    kept = discriminator_weights(tmp_path / "model")["layers.0.weight"]
+    assert torch.equal(kept, judge["layers.0.weight"][:, [2, 1, 0, 5, 4, 3]])
 
 
 def test_a_tensor_of_mmagic_that_does_not_fit_is_named(tmp_path):
