@@ -48,6 +48,7 @@ def translate_files(
     """
     targets = plan(inputs, out)
     translator = Translator.load(checkpoint, device, fast=fast, backend=backend)
+    is_new = not out.exists()
     make_folder(out)
 
     def read(names: tuple[Path, Path]) -> Named:
@@ -74,6 +75,8 @@ def translate_files(
     problems = [str(result) for result in results if result is not None]
     if problems:
         done = len(targets) - len(problems)
+        if is_new and not done:
+            out.rmdir()
         raise UserError(
             list_problems(f"{done} of {len(targets)} images translated; not these", problems)
         )

@@ -48,6 +48,16 @@ def test_bad_files_are_named_and_the_others_translated(make_checkpoint, folder, 
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_where_nothing_can_be_translated_no_folder_is_left(make_checkpoint, tmp_path):
+    with pytest.raises(UserError, match=r"0 of 1 images translated"):
+        translate_files([tmp_path / "no.png"], make_checkpoint(), tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match=r"0 of 1 images translated"):
+        translate_files([tmp_path / "no.png"], make_checkpoint("b"), tmp_path / "mine")
+    assert (tmp_path / "mine").exists()
+
+
 def test_photos_that_cannot_be_written_are_named(make_checkpoint, folder, tmp_path):
     (tmp_path / "out" / "2.png" / "x").mkdir(parents=True)
     with pytest.raises(UserError, match=r"2 of 3 images translated; not these \(1\):\n.*2.png"):
