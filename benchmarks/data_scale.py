@@ -81,7 +81,7 @@ def measure_one(options: Options, pairs: int) -> dict[str, Any]:
         folder, cache = Path(temporary) / "data", Path(temporary) / "cache"
         drawn = min(pairs, options.drawn)
         _, drawing = timed(lambda: synthesize(folder, drawn, options.size))
-        multiply(folder / "train", pairs // drawn)
+        multiply(folder / "train", pairs / drawn)
         first, second = (start(folder, cache, options) for _ in range(2))
     return {
         "pairs": pairs,
@@ -92,11 +92,13 @@ def measure_one(options: Options, pairs: int) -> dict[str, Any]:
     }
 
 
-def multiply(folder: Path, times: int) -> None:
-    """Copy every file of a folder, until there are so many times as many."""
-    for path in list(folder.iterdir()):
-        for copy in range(1, times):
-            shutil.copyfile(path, folder / f"{path.stem}-{copy}{path.suffix}")
+def multiply(folder: Path, times: float) -> None:
+    """Copy the files of a folder, one after the other, until there are so many times as many."""
+    files = sorted(folder.iterdir())
+    for number in range(len(files), round(times * len(files))):
+        copy, place = divmod(number, len(files))
+        path = files[place]
+        shutil.copyfile(path, folder / f"{path.stem}-{copy}{path.suffix}")
 
 
 def start(folder: Path, cache: Path, options: Options) -> dict[str, Any]:

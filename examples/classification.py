@@ -63,6 +63,15 @@ class Options:
     def __post_init__(self) -> None:
         if self.seeds < 2:
             raise UserError(f"--seeds: expected at least 2 for an interval, found {self.seeds}")
+        counts = {"batch-sizes": min(self.batch_sizes, default=0), "epochs": self.epochs}
+        divisors = {"num-groups": self.num_groups, "key-group-size": self.key_group_size}
+        for name, value in {**counts, "width": self.width, **divisors}.items():
+            if value < 1:
+                raise UserError(f"--{name}: expected at least 1, found {value}")
+        for name, value in divisors.items():
+            if self.width % value:
+                expected = f"a divisor of the width {self.width}"
+                raise UserError(f"--{name}: expected {expected}, found {value}")
 
 
 def main(options: Options, console: Console) -> None:

@@ -24,6 +24,7 @@ from tyro.conf import Positional
 from pix2pix_ilm.data.images import write_image
 from pix2pix_ilm.data.synthetic.dataset import check_size, draw_pair
 from pix2pix_ilm.errors import ArgumentError, UserError
+from pix2pix_ilm.files import make_folder
 from pix2pix_ilm.terminal import make_console
 
 Photo = UInt8[np.ndarray, "h w 3"]
@@ -51,6 +52,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.count < 10:
             raise UserError(f"--count: expected at least 10, found {self.count}")
+        if self.seed < 0:
+            raise UserError(f"--seed: expected at least 0, found {self.seed}")
         if self.out.exists():
             raise UserError(f"--out: {self.out} exists; choose a new folder")
         try:
@@ -85,7 +88,7 @@ def write_two_folders(options: Options, position: int, photo: Photo) -> None:
 
 
 def save(path: Path, image: Photo | Gray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_image(path, image)
 
 

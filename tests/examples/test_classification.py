@@ -108,3 +108,18 @@ def test_a_missing_data_set_names_the_folder(example, tmp_path):
 def test_one_seed_has_no_interval(example):
     with pytest.raises(UserError, match="--seeds: expected at least 2 for an interval, found 1"):
         example.Options(seeds=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_groups": 5}, "--num-groups: expected a divisor of the width 32, found 5"),
+        ({"key_group_size": 5}, "--key-group-size: expected a divisor of the width 32, found 5"),
+        ({"key_group_size": 0}, "--key-group-size: expected at least 1, found 0"),
+        ({"batch_sizes": (2, 0)}, "--batch-sizes: expected at least 1, found 0"),
+        ({"epochs": 0}, "--epochs: expected at least 1, found 0"),
+    ],
+)
+def test_impossible_sizes_are_refused_in_words(example, settings, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        example.Options(**settings)

@@ -109,12 +109,20 @@ def test_a_seed_draws_the_same_pairs_and_another_others(drawn, example, tmp_path
     ("settings", "message"),
     [
         ({"count": 9}, "--count: expected at least 10, found 9"),
+        ({"seed": -1}, "--seed: expected at least 0, found -1"),
         ({"size": 16}, "--size: expected 32 to 1024 pixels, found 16"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_under_its_flag(example, tmp_path, settings, message):
     with pytest.raises(UserError, match=message):
         example.Options(kind="gray", out=tmp_path / "new", **settings)
+
+
+def test_a_folder_that_cannot_be_made_is_named(example, tmp_path):
+    (tmp_path / "file").write_text("")
+    options = example.Options(kind="gray", out=tmp_path / "file" / "new", count=10, size=32)
+    with pytest.raises(UserError, match="cannot be made"):
+        example.main(options, Console(quiet=True))
 
 
 def test_nothing_is_overwritten(drawn):
