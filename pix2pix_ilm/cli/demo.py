@@ -8,7 +8,7 @@ import tyro
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.terminal import say
-from pix2pix_ilm.web import check_port
+from pix2pix_ilm.web import check_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,7 @@ class Demo:
 def run(prog: str, arguments: list[str]) -> None:
     """Open the web page: paint or upload a label map, see the photo."""
     options = tyro.cli(Demo, prog=prog, args=arguments)
-    if options.port is not None:
-        check_port(options.host, options.port)
+    check_address(options.host, options.port)
     say("Starting the page ...")
     from pix2pix_ilm.web.server import serve
 

@@ -10,9 +10,21 @@ os.environ["no_proxy"] = "*"  # the server asks nobody but itself
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
-def check_port(host: str, port: int) -> None:
-    """Refuse a port that another program has, before seconds go into imports."""
+def check_address(host: str, port: int | None) -> None:
+    """Refuse a host that is not here, or a port that another program has.
+
+    Gradio would find out after seconds of imports, and try a hundred ports.
+    """
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(kind) as probe:
+        try:
+            probe.bind((host, 0))
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            expected = f"a name or address of this machine ({reason})"
+            raise SettingError("host", expected, host) from None
+    if port is None:
+        return
     with socket.socket(kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
         try:

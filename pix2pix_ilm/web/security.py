@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -27,6 +28,8 @@ READABLE = re.compile(
     r"|/gradio_api/(heartbeat/[^/]+|queue/data|call/(v2/)?[^/]+/[^/]+|file=.+)"
 )
 WRITABLE = re.compile(r"/login/?|/gradio_api/(upload|queue/join|cancel|reset|call/(v2/)?[^/]+)/?")
+ANY_ADDRESS = "any address"
+"""Among a server's names: it is asked under this machine's addresses, whichever they are."""
 FILE_PREFIX = "/gradio_api/file="
 MAX_ADDRESS_BYTES = 4096
 MAX_TRIES_PER_ADDRESS, MAX_TRIES = 4, 32  # passwords that wait, from one address and from all
@@ -55,7 +58,7 @@ class SecurityMiddleware:
 
     Args:
         app: the page's server.
-        hosts: names under which it is asked, or ``*.`` and a domain.
+        hosts: names under which it is asked, or ``*.`` and a domain, or ``ANY_ADDRESS``.
         proxied: those among them that stand for a proxy, whose port the server does not know.
     """
 
@@ -129,6 +132,8 @@ class SecurityMiddleware:
     def is_known(self, authority: str) -> bool:
         """Return whether NAME:PORT is under one of this server's names."""
         name = host_of(authority)
+        if ANY_ADDRESS in self.hosts and is_address(name):
+            return True
         return any(
             name == host or (host.startswith("*.") and name.endswith(host[1:]))
             for host in self.hosts
@@ -216,6 +221,15 @@ def host_of(authority: str) -> str:
     """Return the name in NAME or NAME:PORT, in lower case; empty if it is neither."""
     found = AUTHORITY.fullmatch(authority.lower())
     return found[1] if found else ""
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address: no page elsewhere could have it for its name."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def strip_default_port(authority: str) -> str:

@@ -26,7 +26,7 @@ from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.page import Page
 from pix2pix_ilm.web.painter import ASSETS, draw_facade, read_asset
-from pix2pix_ilm.web.security import SecurityMiddleware
+from pix2pix_ilm.web.security import ANY_ADDRESS, SecurityMiddleware
 from pix2pix_ilm.web.service import TranslationService
 
 MAX_QUEUE = 16  # requests that may wait; more are told to come back
@@ -90,11 +90,15 @@ def serve(
         blocks = Page(service, live=can_translate_live(service)).blocks
         _, url, public = launch(
             blocks,
-            server_name=host,
+            server_name=f"[{host}]" if ":" in host else host,
             server_port=port,
             auth=login,
             share=share,
-            hosts=[*known_hosts(host), *(["*.gradio.live"] if share else [])],
+            hosts=[
+                *known_hosts(host),
+                *([] if is_loopback(host) else [ANY_ADDRESS]),
+                *(["*.gradio.live"] if share else []),
+            ],
             proxied=[*allowed_hosts, *space],
         )
         say(f"The page is open at {url}{f' and {public}' if public else ''} (stop with Ctrl-C)")
@@ -179,17 +183,8 @@ def known_hosts(host: str) -> list[str]:
     """
     names = [*LOOPBACK_HOSTS, f"[{host}]" if ":" in host else host]
     if not is_loopback(host):
-        own = socket.gethostname()
-        names += [own, socket.getfqdn(), *addresses(own)]
+        names += [socket.gethostname(), socket.getfqdn()]
     return names
-
-
-def addresses(name: str) -> list[str]:
-    """List this machine's addresses under its own name, as far as it knows them."""
-    try:
-        return socket.gethostbyname_ex(name)[2]
-    except OSError:
-        return []
 
 
 def can_translate_live(service: TranslationService) -> bool:

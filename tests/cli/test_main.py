@@ -74,7 +74,7 @@ def test_help_is_quiet_when_its_reader_leaves(command):
         (["data", "synthesize", "--out", "x", "--size", "5000"], "--size: expected 32 to 1024"),
         (["train", "quick", "--seed", "-1"], "--seed: expected at least 0, found -1"),
         (["evaluate", "a", "--seed", "-1"], "--seed: expected at least 0, found -1"),
-        (["reproduce", "--set", "seed=-1"], "--seed: expected at least 0, found -1"),
+        (["reproduce", "--set", "lr=-1"], "--lr: expected a finite number, at least 0, found -1.0"),
         (["data", "synthesize", "--out", "x", "--seed", "-1"], "--seed: expected at least 0"),
     ],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from web.event_loop import run_apart
 from pix2pix_ilm.web import security
 from pix2pix_ilm.web.error_handlers import MISFIT, Refusal
 from pix2pix_ilm.web.security import (
+    ANY_ADDRESS,
     MAX_TRIES,
     MAX_TRIES_PER_ADDRESS,
     LoginThrottle,
@@ -48,6 +49,16 @@ def app():
     )
     app.auth, app.cookie_id, app.tokens = None, "id", {"token": "me"}
     return app
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [("192.168.1.20:7860", True), ("[2001:db8::1]:7860", True), ("evil.example", False),
+     ("192.168.1.20.evil.example", False), ("999.1.1.1", False), ("", False)],
+)  # fmt: skip
+def test_addresses_are_known_where_others_can_connect(host, known):
+    assert SecurityMiddleware(Starlette(), ["localhost", ANY_ADDRESS]).is_known(host) is known
+    assert not SecurityMiddleware(Starlette(), ["localhost"]).is_known(host)
 
 
 @pytest.fixture
