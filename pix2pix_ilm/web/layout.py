@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.web.comparison import comparison
 from pix2pix_ilm.web.model_store import Catalog
 from pix2pix_ilm.web.painter import EXAMPLES, draw_facade, encode_drawing, painter, read_asset
@@ -36,7 +37,7 @@ class Layout:
                 gr.Tabs(elem_id="sources") as self.tabs,
             ):
                 with gr.Tab("Paint", id="paint", elem_id="paint-tab") as self.paint_tab:
-                    self.lay_out_painter(live)
+                    self.lay_out_painter(catalog, live)
                 with gr.Tab("Upload", id="upload", elem_id="upload-tab") as self.upload_tab:
                     self.lay_out_upload()
                 with gr.Tab("Batch", id="batch", elem_id="batch-tab"):
@@ -57,11 +58,13 @@ class Layout:
         with gr.Accordion("About the models", open=False, elem_id="about-panel"):
             self.about = gr.HTML(elem_id="about")
 
-    def lay_out_painter(self, live: bool) -> None:
-        """Lay out the painter."""
+    def lay_out_painter(self, catalog: Catalog, live: bool) -> None:
+        """Lay out the painter, with the classes of the first model."""
         self.unpaintable = gr.Markdown(UPLOAD_ONLY, visible=False, elem_id="upload-only")
-        drawing = encode_drawing(draw_facade(FIRST_FACADE))
-        self.canvas = painter(drawing, elem_id="canvas")
+        first = next(iter(catalog.models.values()), None)
+        classes = (first and first.painted_classes) or FACADES_PALETTE
+        drawing = encode_drawing(draw_facade(FIRST_FACADE)) if classes == FACADES_PALETTE else None
+        self.canvas = painter(drawing, classes, elem_id="canvas")
         with gr.Row(elem_id="paint-actions", elem_classes="actions"):
             self.paint_button = gr.Button("Translate", variant="primary", elem_id="translate")
             self.live = checkbox(live, label="Translate after every stroke", elem_id="live")
@@ -70,9 +73,7 @@ class Layout:
     def lay_out_upload(self) -> None:
         """Lay out the place for a label map from a file."""
         self.upload = image_input("Label map", elem_id="upload", height=420)
-        self.snap = checkbox(
-            False, label="Move colors to the nearest of the twelve", elem_id="snap"
-        )
+        self.snap = checkbox(False, label="Move colors to the nearest class", elem_id="snap")
         with gr.Row(elem_classes="actions"):
             self.upload_button = gr.Button(
                 "Translate", variant="primary", elem_id="translate-upload"

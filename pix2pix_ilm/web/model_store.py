@@ -127,12 +127,20 @@ class ModelStore:
         found = sorted(self.folder.glob(f"*/{MODEL_CONFIG}"), key=time_written, reverse=True)
         folders = [file.parent for file in found]
         folders.sort(key=lambda folder: folder.name != SHIPPED_MODELS[0])
-        named = [*self.chosen, *((folder.name, folder) for folder in folders)]
+        named = [*self.chosen, *((self.name_of(folder), folder) for folder in folders)]
         models, broken = read_models(named)
         if not models:
             models, _ = read_models((folder.name, folder) for folder in self.otherwise)
         self.catalog = Catalog(models=models, broken=broken)
         return self.catalog
+
+    def name_of(self, folder: Path) -> str:
+        """Return a folder's name, with that of the one around it if a chosen model has the name."""
+        other = dict(self.chosen).get(folder.name)
+        place = folder.resolve()
+        if other is None or other.resolve() == place:
+            return folder.name
+        return f"{place.parent.name}-{folder.name}"
 
     def get(self, name: str | None) -> Model:
         """Find a model, with a new scan only if the last one has not found it.

@@ -17,11 +17,11 @@ from pix2pix_ilm.web.painter import (
     decode_drawing,
     draw_facade,
     encode_drawing,
+    fit_to_canvas,
     painter_props,
-    read_for_painter,
 )
 from pix2pix_ilm.web.service import TranslationRequest, TranslationService
-from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input
+from pix2pix_ilm.web.uploads import RGBImage, files_input, image_input, read_label_map
 
 STALE = "<b>The painting has changed</b> since this photo was made."
 OPEN_SOURCE = "(source, ...inputs) => [window.openSource(), ...inputs]"
@@ -102,7 +102,10 @@ class Page(Layout):
     @property
     def place(self) -> list[Any]:
         """Return the components that depend on the classes which the chosen model knows."""
-        return [self.canvas, self.unpaintable, self.paint_button, self.paintable, self.examples]
+        return [
+            self.canvas, self.unpaintable, self.paint_button, self.edit_button, self.paintable,
+            self.examples,
+        ]  # fmt: skip
 
     @property
     def leave_painter(self) -> Event:
@@ -140,7 +143,7 @@ class Page(Layout):
         self.upload.upload(**translate).failure(**MAKE_ROOM)
         self.snap.input(**again)
         edited = self.edit_button.click(
-            edit_upload, [self.upload, self.clean], self.canvas, **UNSEEN
+            self.edit_upload, [self.upload, self.clean, self.model], self.canvas, **UNSEEN
         )
         edited.success(**self.in_browser(FROM_UPLOAD_TO_PAINTER)).then(**painting)
 
@@ -206,12 +209,20 @@ class Page(Layout):
         shown = {
             self.unpaintable: gr.Markdown(visible=not known),
             self.paint_button: gr.Button(interactive=known),
+            self.edit_button: gr.Button(interactive=known),
             self.paintable: known,
             self.examples: gr.Gallery(visible=palette == FACADES_PALETTE),
         }
         if palette is not None:
             shown[self.canvas] = gr.HTML(**painter_props(palette))
         return shown
+
+    def edit_upload(self, path: str | None, clean: bool, name: str | None) -> str:
+        """Bring an upload into the painter, as the chosen model reads it."""
+        model = self.store.get(name)
+        label_map = read_label_map(path, model.config.palette)
+        classes = model.painted_classes or FACADES_PALETTE
+        return encode_drawing(fit_to_canvas(label_map, classes, clean=clean))
 
     def show_possible(self, source: str, **inputs: Any) -> Updates:
         """Translate what is painted or uploaded, if it is there and the model can take it."""
@@ -283,8 +294,3 @@ def download_button(path: str) -> gr.DownloadButton:
 def take_example(event: gr.SelectData) -> str:
     """Bring an example into the painter."""
     return encode_drawing(draw_facade(EXAMPLES[event.index]))
-
-
-def edit_upload(path: str | None, clean: bool) -> str:
-    """Bring an upload into the painter."""
-    return encode_drawing(read_for_painter(path, clean=clean))

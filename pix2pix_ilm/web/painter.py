@@ -17,7 +17,7 @@ from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Color, Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_labels
 from pix2pix_ilm.data.synthetic.layout import lay_out
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.web.uploads import clean_edges, read_label_map, resize, snap_to_palette
+from pix2pix_ilm.web.uploads import RGBImage, clean_edges, ground, resize, snap_to_palette
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("raster.js", "classes.js", "link.js", "painter.js", "controls.js")
@@ -46,8 +46,10 @@ PNG_PREFIX = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", CANVAS_
 MAX_URL_LENGTH = 500_000  # characters: random pixels, which PNG cannot compress, need 350,000
 
 
-def painter(value: str | None = None, **settings: Any) -> gr.HTML:
-    """Make a painter of label maps, of CMP Facades' classes until an event sets others.
+def painter(
+    value: str | None = None, palette: Palette = FACADES_PALETTE, **settings: Any
+) -> gr.HTML:
+    """Make a painter of label maps, of a palette's classes until an event sets others.
 
     Others come as ``gr.HTML(**painter_props(palette))``; a person who has painted is asked before.
 
@@ -57,7 +59,8 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
     becomes a step which can be undone, without ``input``.
 
     Args:
-        value: what it shows at first; an empty wall by default.
+        value: what it shows at first; an empty picture by default.
+        palette: the classes.
         **settings: further arguments of ``gr.HTML``, such as ``elem_id``.
     """
     return gr.HTML(
@@ -66,7 +69,7 @@ def painter(value: str | None = None, **settings: Any) -> gr.HTML:
         css_template=read_asset("painter.css"),
         js_on_load="\n".join(map(read_asset, SCRIPTS)),
         apply_default_css=False,
-        **painter_props(),
+        **painter_props(palette),
         **settings,
     )
 
@@ -121,22 +124,29 @@ def draw_facade(seed: int | None = None) -> UInt8[np.ndarray, "256 256 3"]:
     return draw_labels(lay_out(np.random.default_rng(seed)).elements, CANVAS_SIZE)
 
 
-def read_for_painter(upload: str | None, *, clean: bool) -> UInt8[np.ndarray, "256 256 3"]:
-    """Read an uploaded label map for the painter: its colors, its size, background beside it.
+def fit_to_canvas(
+    label_map: RGBImage, palette: Palette = FACADES_PALETTE, *, clean: bool
+) -> UInt8[np.ndarray, "256 256 3"]:
+    """Bring a label map to the painter's colors and size.
+
+    Beside it is background, or the first class of a palette that has none of this name.
 
     Args:
-        upload: path of the upload.
+        label_map: in any colors.
+        palette: the painter's classes.
         clean: also give pixels of blurred edges, which have colors of classes that are not there,
             to the class that most of their neighbors have.
     """
-    label_map, changed = snap_to_palette(read_label_map(upload))
+    label_map, changed = snap_to_palette(label_map, palette)
     if clean and changed:
-        label_map = clean_edges(label_map)
+        label_map = clean_edges(label_map, palette)
     height, width = label_map.shape[:2]
     scale = CANVAS_SIZE / max(height, width)
     inner = resize(label_map, max(1, round(width * scale)), max(1, round(height * scale)))
     top, left = ((CANVAS_SIZE - side) // 2 for side in inner.shape[:2])
-    canvas = np.full((CANVAS_SIZE, CANVAS_SIZE, 3), PALETTE["background"], np.uint8)
+    colors = {one.name: one.color for one in palette.classes}
+    beside = colors.get("background", ground(palette))
+    canvas = np.full((CANVAS_SIZE, CANVAS_SIZE, 3), beside, np.uint8)
     canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
     return canvas
 

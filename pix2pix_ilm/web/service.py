@@ -256,7 +256,7 @@ def read_request(
 
     Args:
         request: says where it comes from.
-        palette: of the model, by which an uploaded index map has colors.
+        palette: of the model, by which an uploaded index map has colors; others move to them.
     """
     if request.source == "paint":
         return decode_drawing(request.drawing), []
@@ -265,7 +265,7 @@ def read_request(
     if label_map.shape != given.shape:
         notes.append(f"reduced from {size_of(given)}")
     if request.snap:
-        label_map, fraction = snap_to_palette(label_map)
+        label_map, fraction = snap_to_palette(label_map, palette or FACADES_PALETTE)
         notes.append(f"{fraction:.1%} of the pixels moved to the nearest color")
     return label_map, notes
 

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from pix2pix_ilm.data.cache import default_cache
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import (
     check_fillable,
@@ -99,8 +100,9 @@ def export_page(
         drawings = [encode_drawing(draw_facade(seed)) for seed in range(DRAWINGS)]
         page = {
             "models": entries,
-            "painter": painter_props(),
-            "drawings": [encode_drawing(draw_facade(EXAMPLES[0])), *drawings],
+            "painter": painter_props(models[0].painted_classes or FACADES_PALETTE),
+            "first": encode_drawing(draw_facade(EXAMPLES[0])),
+            "drawings": drawings,
             "examples": write_examples(TranslationService(store).draw_examples(), folder),
         }
         write_text(folder / "page.json", json.dumps(page))

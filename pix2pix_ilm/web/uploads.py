@@ -60,12 +60,17 @@ def uploaded_paths(payload: ListFiles | None) -> list[str]:
 
 
 def read_label_map(path: str | None, palette: Palette | None = None) -> RGBImage:
-    """Read an uploaded label map; what is transparent is wall.
+    """Read an uploaded label map; what is transparent is wall, or of the palette's first class.
 
     Raises:
         UserError: as in ``read_upload``.
     """
-    return read_upload(path, "label map", PALETTE["facade"], palette)
+    return read_upload(path, "label map", ground(palette or FACADES_PALETTE), palette)
+
+
+def ground(palette: Palette) -> Color:
+    """Return the color of an empty picture."""
+    return PALETTE["facade"] if palette == FACADES_PALETTE else palette.classes[0].color
 
 
 def read_photo(path: str | None) -> RGBImage:
@@ -164,17 +169,17 @@ def limit_size(label_map: RGBImage) -> RGBImage:
     return resize(label_map, max(1, round(width * scale)), max(1, round(height * scale)))
 
 
-def snap_to_palette(label_map: RGBImage) -> tuple[RGBImage, float]:
-    """Move every pixel to the nearest of the twelve colors.
+def snap_to_palette(label_map: RGBImage, palette: Palette) -> tuple[RGBImage, float]:
+    """Move every pixel to the nearest color of a class.
 
     Returns:
         The label map in those colors, and the fraction of its pixels that changed, in [0, 1].
     """
-    snapped = FACADES_PALETTE.paint(FACADES_PALETTE.nearest(label_map))
+    snapped = palette.paint(palette.nearest(label_map))
     return snapped, (snapped != label_map).any(axis=2).mean().item()
 
 
-def clean_edges(label_map: RGBImage) -> RGBImage:
+def clean_edges(label_map: RGBImage, palette: Palette) -> RGBImage:
     """Give every pixel the class that is most frequent within 5x5 pixels around it."""
-    classes = Image.fromarray(FACADES_PALETTE.nearest(label_map)[..., 0])
-    return FACADES_PALETTE.paint(np.asarray(classes.filter(ImageFilter.ModeFilter(5)))[..., None])
+    classes = Image.fromarray(palette.nearest(label_map)[..., 0])
+    return palette.paint(np.asarray(classes.filter(ImageFilter.ModeFilter(5)))[..., None])

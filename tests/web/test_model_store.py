@@ -192,6 +192,13 @@ def test_a_model_that_fails_in_an_odd_way_answers_in_one_sentence(folder, monkey
         store.load(store.get("new"))
 
 
+def test_a_chosen_model_hides_none_of_its_name(folder, tmp_path):
+    shutil.copytree(folder / "old", tmp_path / "elsewhere" / "old")
+    store = ModelStore(folder, [str(tmp_path / "elsewhere" / "old")])
+    assert list(store.catalog.models) == ["old", "new", f"{folder.name}-old"]
+    assert store.get("old").folder != store.get(f"{folder.name}-old").folder
+
+
 def test_label_maps_are_painted_only_for_models_that_read_them(make_checkpoint, tmp_path):
     for name, direction in (("to-photo", "BtoA"), ("to-labels", "AtoB")):
         make_checkpoint(name, data="facades", direction=direction)

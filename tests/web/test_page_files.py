@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from web.visitor import wait_until
 
 from pix2pix_ilm.data.images import read_image
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE
 from pix2pix_ilm.web.painter import CANVAS_SIZE, draw_facade
 from pix2pix_ilm.web.uploads import clean_edges, resize, snap_to_palette
 
@@ -103,17 +103,17 @@ def test_an_upload_can_be_snapped_and_edited(uploader, translate, save):
     page = uploader.page
     blurred = resize(LABEL_MAP, 64, 64).copy()
     blurred[:16] += np.array((0, 3, 0), np.uint8)
-    snapped, _ = snap_to_palette(blurred)
+    snapped, _ = snap_to_palette(blurred, FACADES_PALETTE)
     uploader.drop_in("upload", save("blurred.png", blurred))
     uploader.expect_photo(translate(blurred))
-    page.get_by_label("Move colors to the nearest of the twelve").check()
+    page.get_by_label("Move colors to the nearest class").check()
     page.locator("#translate-upload").click()
     uploader.expect_photo(translate(snapped))
     expect(uploader.caption).to_contain_text("25.0% of the pixels moved to the nearest color")
 
     page.locator("#edit").click()
     expect(page.get_by_role("tab", name="Paint")).to_have_attribute("aria-selected", "true")
-    expected = resize(clean_edges(snapped), CANVAS_SIZE, CANVAS_SIZE)
+    expected = resize(clean_edges(snapped, FACADES_PALETTE), CANVAS_SIZE, CANVAS_SIZE)
     wait_until(page, lambda: np.array_equal(uploader.label_map(), expected), "not in the painter")
     uploader.expect_photo(translate(expected, size=64))
     page.get_by_role("button", name="Undo").click()

@@ -11,7 +11,9 @@ from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import LabelClass, Palette
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.layout import FIRST_FACADE
-from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
+from pix2pix_ilm.web.model_store import ModelStore
+from pix2pix_ilm.web.page import Page
+from pix2pix_ilm.web.painter import EXAMPLES, decode_drawing, draw_facade
 from pix2pix_ilm.web.service import TranslationService
 from pix2pix_ilm.web.uploads import resize
 
@@ -264,6 +266,16 @@ def test_a_model_of_other_classes_brings_them_into_the_painter(visit, serve_page
     visitor.expect_photo(photo)
 
 
+def test_an_upload_is_edited_in_the_classes_of_the_chosen_model(three_models, uploads):
+    page = Page(TranslationService(ModelStore(three_models)), live=False)
+    indices = np.repeat(np.arange(8, dtype=np.uint8), 8)[None].repeat(64, axis=0)
+    colors = OTHER.paint(indices[..., None])
+    for name, image in (("indices.png", indices), ("colors.png", colors)):
+        Image.fromarray(image).save(uploads / name)
+        edited = decode_drawing(page.edit_upload(str(uploads / name), False, "other"))
+        assert np.array_equal(edited, resize(colors, 256, 256))
+
+
 def test_a_model_of_unknown_label_maps_takes_uploads_alone(visit, serve_page, three_models, upload):
     visitor = visit(serve_page(three_models))
     expect(visitor.caption).to_contain_text("facades-ilm 32x32")
@@ -276,9 +288,11 @@ def test_a_model_of_unknown_label_maps_takes_uploads_alone(visit, serve_page, th
     visitor.open_tab("Paint")
     expect(visitor.page.locator("#upload-only")).to_be_visible()
     expect(visitor.page.locator("#translate")).to_be_disabled()
+    expect(visitor.page.locator("#edit")).to_be_disabled()
     expect(visitor.page.locator("#examples")).to_be_hidden()
     visitor.choose("model", "facades-ilm")
     expect(visitor.caption).to_contain_text("facades-ilm 32x32")
     expect(visitor.page.locator("#upload-only")).to_be_hidden()
     expect(visitor.page.locator("#translate")).to_be_enabled()
+    expect(visitor.page.locator("#edit")).to_be_enabled()
     expect(visitor.page.locator("#examples img").first).to_be_visible()

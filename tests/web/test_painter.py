@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.painter import (
     CANVAS_SIZE,
@@ -17,10 +17,11 @@ from pix2pix_ilm.web.painter import (
     decode_drawing,
     draw_facade,
     encode_drawing,
+    fit_to_canvas,
     painter,
     painter_props,
-    read_for_painter,
 )
+from pix2pix_ilm.web.uploads import read_label_map
 
 
 def random_label_map(size: int = CANVAS_SIZE) -> np.ndarray:
@@ -140,7 +141,7 @@ def test_an_upload_keeps_its_shape_in_the_painter(uploads, width, height):
     label_map[:, : width // 2] = PALETTE["window"]
     path = uploads / "map.png"
     Image.fromarray(label_map).save(path)
-    seen = read_for_painter(str(path), clean=False)
+    seen = fit_to_canvas(read_label_map(str(path)), clean=False)
     inside = (seen != PALETTE["background"]).any(axis=2)
     rows, columns = inside.any(axis=1).nonzero()[0], inside.any(axis=0).nonzero()[0]
     assert max(len(rows), len(columns)) == CANVAS_SIZE
@@ -157,8 +158,23 @@ def test_cleaning_takes_away_what_jpeg_leaves_at_edges_and_nothing_else(uploads)
     Image.fromarray(label_map).save(exact)
 
     def wrong(path: Path, *, clean: bool) -> int:
-        return (read_for_painter(str(path), clean=clean) != label_map).any(axis=2).sum()
+        return (
+            (fit_to_canvas(read_label_map(str(path)), clean=clean) != label_map).any(axis=2).sum()
+        )
 
     assert wrong(blurred, clean=False) > 600
     assert wrong(blurred, clean=True) < 30  # of rounded corners
     assert wrong(exact, clean=True) == 0  # not even its corners
+
+
+def test_a_label_map_of_other_classes_stays_one_in_the_painter():
+    roads = [CITYSCAPES_PALETTE.classes[index].color for index in (3, 18, 0)]
+    label_map = np.full((20, 40, 3), roads[0], np.uint8)
+    label_map[:10] = np.add(roads[1], (0, 2, 0))  # a little beside a class
+    seen = fit_to_canvas(label_map, CITYSCAPES_PALETTE, clean=True)
+    assert (seen[64:128] == roads[1]).all()
+    assert (seen[128:192] == roads[0]).all()
+    assert (seen[:64] == roads[2]).all()  # none of its classes is called background
+    props = painter(None, CITYSCAPES_PALETTE).props
+    assert [one["name"] for one in props["classes"]][3] == "road"
+    assert not props["drawable"]

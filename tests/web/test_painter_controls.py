@@ -15,6 +15,9 @@ pytestmark = [
 ]
 
 
+ENTRIES = painter_props()["classes"]
+
+
 @pytest.fixture
 def touched(open_bare_painter):
     """Open a painter on a phone; gives it, and a function for fingers to touch it."""
@@ -193,6 +196,36 @@ def test_the_picture_outlives_a_reload_and_going_back(served_painter, open_paint
     served_painter.wait_for(painted)
     other = open_painter()
     assert np.array_equal(other.label_map(), wall())  # another tab begins anew
+
+
+def test_what_was_painted_comes_back_with_its_classes(painter):
+    """Also after a reload, when there is nothing left to undo, and so nothing to ask."""
+    page = painter.page
+    black_and_white = zip(ENTRIES, ("#000000", "#ffffff"), strict=False)
+    other = [one | {"hex": color} for one, color in black_and_white]
+    questions = []
+    page.on("dialog", lambda dialog: (questions.append(dialog.message), dialog.accept()))
+
+    def take(classes: list[dict[str, str]]) -> None:
+        page.evaluate("classes => { props.classes = classes; watchers.classes(); }", classes)
+
+    painter.drag((5, 5), (50, 50))
+    painted = painter.label_map()
+    take(other)
+    assert not painter.label_map().any()
+    painter.drag((100, 100), (200, 200))
+    in_white = painter.label_map()
+    assert in_white[150, 150].all()
+    take(ENTRIES)
+    painter.wait_for(painted)
+    assert len(questions) == 2
+    page.reload()
+    painter.wait_for(painted)
+    take(other)
+    painter.wait_for(in_white)
+    take(ENTRIES)
+    painter.wait_for(painted)
+    assert len(questions) == 2
 
 
 def test_the_browser_keeps_its_own_shortcuts(painter):

@@ -120,7 +120,9 @@ def test_an_upload_keeps_its_size_and_colors_unless_it_is_snapped(service, uploa
         for snap in (False, True)
     )
     assert np.array_equal(kept.photos[0].label_map, noise(32, 48))
-    assert np.array_equal(snapped.photos[0].label_map, snap_to_palette(noise(32, 48))[0])
+    assert np.array_equal(
+        snapped.photos[0].label_map, snap_to_palette(noise(32, 48), FACADES_PALETTE)[0]
+    )
     assert "moved to the nearest color" in snapped.caption
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import redirect_stderr
@@ -25,7 +26,7 @@ from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web import static_page
 from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
-from pix2pix_ilm.web.static_page import export_page
+from pix2pix_ilm.web.static_page import export_page, write_offline
 from pix2pix_ilm.web.uploads import resize
 
 pytestmark = [
@@ -81,9 +82,11 @@ def said(exported) -> str:
 class Server(ThreadingHTTPServer):
     """Any web server; isolated, one that reads the file _headers."""
 
-    def __init__(self, folder: Path, *, isolated: bool) -> None:
+    def __init__(self, folder: Path, *, isolated: bool, max_age: int | None = None) -> None:
         lines = (folder / "_headers").read_text().splitlines()[1:] if isolated else []
         headers = [line.strip().split(": ") for line in lines]
+        if max_age is not None:
+            headers.append(["Cache-Control", f"max-age={max_age}"])
 
         class Handler(SimpleHTTPRequestHandler):
             def end_headers(self):
@@ -247,6 +250,44 @@ def test_photo_label_map_and_pair_are_saved(open_site, translate, tmp_path):
     assert np.array_equal(files["label_map.png"], label_map)
     assert np.array_equal(files["pair.png"][:, 64:], resize(label_map, 64, 64))
     assert np.array_equal(files["pair.png"][:, :64], files["photo-colors.png"])
+
+
+def test_a_new_version_takes_no_files_of_the_old_one_from_the_browsers_cache(
+    folder, new_page, tmp_path
+):
+    site = shutil.copytree(folder, tmp_path / "site")
+    server = Server(site, isolated=False, max_age=600)
+    page = new_page(server.url)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    (site / "site.css").write_text("/* new */")
+    write_offline(site, sorted(path for path in site.rglob("*") if path.is_file()))
+    page.evaluate("navigator.serviceWorker.getRegistration().then((one) => one.update())")
+    kept = "async () => (await caches.keys()).length"
+    wait_until(page, lambda: page.evaluate(kept) == 1, "the old version is still there")
+    wait_until(
+        page,
+        lambda: page.evaluate("async () => (await caches.match('site.css')).text()") == "/* new */",
+        "the new version keeps an old file",
+    )
+    server.stop()
+
+
+def test_a_first_model_of_other_classes_opens_with_them_and_keeps_what_is_painted(
+    models, new_page, tmp_path
+):
+    with leaving_out_checks():
+        export_page([str(models / "other"), str(models / "colors")], tmp_path / "site")
+    server = Server(tmp_path / "site", isolated=False)
+    page = new_page(server.url)
+    visitor = Visitor(page)
+    assert (visitor.label_map() == OTHER.classes[0].color).all()
+    page.get_by_role("radio", name="sand").click()
+    visitor.drag((5, 5), (50, 50))
+    painted = visitor.label_map()
+    assert (painted[10, 10] == OTHER.classes[1].color).all()
+    page.reload()
+    wait_until(page, lambda: np.array_equal(visitor.label_map(), painted), "the painting is gone")
+    server.stop()
 
 
 def test_it_opens_without_a_network_after_the_first_visit(folder, new_page, translate):

@@ -5,7 +5,7 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, FACADES_PALETTE, PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.uploads import (
     files_input,
@@ -158,13 +158,20 @@ def test_refusals_repeat_little_of_a_long_name(uploads):
     assert "x" * 81 not in refusal(long)
 
 
+def test_what_is_transparent_is_of_an_empty_pictures_class(uploads):
+    path = uploads / "map.png"
+    Image.new("RGBA", (20, 20), (255, 255, 255, 0)).save(path)
+    assert (read_label_map(str(path), FACADES_PALETTE) == PALETTE["facade"]).all()
+    assert (read_label_map(str(path), CITYSCAPES_PALETTE) == (0, 0, 0)).all()
+
+
 def test_snapping_moves_to_the_nearest_color_and_counts_what_moved():
     label_map = np.tile(np.array(PALETTE["door"], np.uint8), (10, 10, 1))
     label_map[0] = (3, 204, 250)
-    snapped, fraction = snap_to_palette(label_map)
+    snapped, fraction = snap_to_palette(label_map, FACADES_PALETTE)
     assert (snapped == PALETTE["door"]).all()
     assert fraction == pytest.approx(0.1)
-    again, moved = snap_to_palette(snapped)
+    again, moved = snap_to_palette(snapped, FACADES_PALETTE)
     assert np.array_equal(again, snapped)
     assert moved == 0
 
@@ -175,7 +182,7 @@ def test_snapping_moves_to_the_nearest_color_and_counts_what_moved():
      (16, 4000, (4, 1024))],
 )  # fmt: skip
 def test_large_label_maps_are_reduced_without_new_colors(height, width, expected):
-    label_map = snap_to_palette(noise(height, width))[0]
+    label_map = snap_to_palette(noise(height, width), FACADES_PALETTE)[0]
     reduced = limit_size(label_map)
     assert reduced.shape[:2] == expected
     assert {tuple(color) for color in reduced.reshape(-1, 3).tolist()} <= COLORS

@@ -35,5 +35,10 @@ function changeClasses() {
   cancelStroke();
   takeClasses();
   past.length = future.length = 0;
-  adopt(null, false);
+  const earlier = kept(); // what was painted with these classes
+  if (!earlier) return adopt(null, false);
+  pixels.fill(ground); // until it is decoded
+  show();
+  props.value = earlier;
+  receive(earlier, false);
 }

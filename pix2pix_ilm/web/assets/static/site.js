@@ -9,7 +9,7 @@ const SMALLEST = 16;
 const LABEL = " label map"; // no model's name begins with a space
 
 const one = (selector) => document.querySelector(selector);
-const { models, painter, drawings, examples } = await (await fetch("page.json")).json();
+const { models, painter, first, drawings, examples } = await (await fetch("page.json")).json();
 const worker = new Worker("worker.js", { type: "module" });
 
 const state = { upload: null, busy: false, asked: false, shown: null };
@@ -49,7 +49,7 @@ let setPainting;
 const load = (picture) => quietly(() => setPainting("value", picture));
 const random = () => load(drawings[Math.floor(Math.random() * drawings.length)]);
 quietly(() => {
-  painting.value = drawings[0];
+  painting.value = painter.drawable ? first : null;
   setPainting = component(mountPainter, one("#canvas"), painting, { random });
 });
 const setCompared = component(mountCompare, one("#slider"), { value: null });
@@ -260,6 +260,6 @@ fillLists();
 listExamples();
 takeModel();
 one("#slider").hidden = true;
-load(drawings[0]); // as Gradio does when the page is new: the painter waits for it
+load(painter.drawable ? first : null); // as Gradio does when the page is new: the painter waits for it
 if (!models[0].classes) one("#note").textContent = "Upload a label map to begin.";
 navigator.serviceWorker?.register("offline.js");
