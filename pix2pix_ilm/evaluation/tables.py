@@ -189,12 +189,17 @@ def format_p(difference: Difference) -> str:
 
 
 def format_number(value: float | None, digits: int, sign: str = "") -> str:
-    """Round to some digits; "n/a" for NaN, empty for None."""
+    """Round to some digits; "n/a" for NaN, empty for None.
+
+    With a sign, what is below 0 is so in writing, too: an interval to -0.0004 does not reach 0.
+    """
     if value is None:
         return ""
     if not math.isfinite(value):
         return "n/a" if math.isnan(value) else f"{'-' if value < 0 else sign}∞"
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"  # + 0.0 turns -0.0 into 0.0
+    if not sign or value == 0:
+        value = round(value, digits) + 0.0  # which turns -0.0 into 0.0
+    return f"{value:{sign}.{digits}f}"
 
 
 def format_interval(interval: Interval, digits: int, sign: str = "") -> str:

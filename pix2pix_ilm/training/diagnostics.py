@@ -19,7 +19,7 @@ from pix2pix_ilm.training.step import Networks
 
 DIAGNOSTICS = "diagnostics.json"
 TITLES = {
-    "gradient_ratio": "gradient at the photo: adversarial to L1 term",
+    "gradient_ratio": "gradient at the output: adversarial to L1 term",
     **{
         f"{network}_{name}": f"{title}, {network}, mean over ILM layers"
         for network in ("generator", "discriminator")

@@ -158,6 +158,12 @@ def test_intervals_never_put_a_dash_before_a_sign():
     assert format_interval(Interval(0, -0.25, 2), 2, "+") == "-0.25 to +2.00"
 
 
+def test_an_interval_that_ends_just_below_zero_does_not_seem_to_reach_it():
+    assert format_interval(Interval(-0.006, -0.011, -0.0004), 3, "+") == "-0.011 to -0.000"
+    assert format_interval(Interval(0.004, -0.0004, 0.0), 3, "+") == "-0.000 to +0.000"
+    assert format_number(-0.0, 3, "+") == "+0.000"
+
+
 def test_p_values_are_never_shown_as_zero(evaluation):
     tiny = [
         replace(one, images=replace(one.images, corrected_p_value=1e-9))
