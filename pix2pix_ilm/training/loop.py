@@ -13,28 +13,24 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from pix2pix_ilm import files
-from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.datasets import data_folder
-from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.inference import flushed_denormals
 from pix2pix_ilm.seeds import ORDER, STEP, derive_seed
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.curves import write_curves
+from pix2pix_ilm.training.data import RunData, load_data
 from pix2pix_ilm.training.diagnostics import write_diagnosis
 from pix2pix_ilm.training.interrupts import Interrupted, catch_signals, report_lost_peers
 from pix2pix_ilm.training.logging import Reporter, mean_losses, read_losses
 from pix2pix_ilm.training.setup import (
     build_networks,
-    load_data,
-    load_validation,
     make_accelerator,
     make_step,
 )
 from pix2pix_ilm.training.step import Networks
 from pix2pix_ilm.training.trackers import log_samples
-from pix2pix_ilm.training.validation import Validation, shown_split, write_samples
+from pix2pix_ilm.training.validation import Validation, write_samples
 
 
 def train(config: TrainConfig) -> Path:
@@ -45,14 +41,12 @@ def train(config: TrainConfig) -> Path:
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved and can be resumed.
     """
     accelerator = make_accelerator(config)
-    pairs, samples = load_data(config)
-    validation = load_validation(config)
-    root = data_folder(config.data, config.image_size)
+    images = load_data(config)
     record = run_folder.RunRecord(
         config=config,
-        data_digest=pairs.digest,
-        train=list(pairs.names),
-        val=[pair.name for pair in find_pairs(root, shown_split(config))],
+        data_digest=images.train.digest,
+        train=list(images.train.names),
+        val=images.val_names,
         versions=run_folder.current_versions(),
         processes=accelerator.num_processes,
     )
@@ -60,7 +54,7 @@ def train(config: TrainConfig) -> Path:
     with run_folder.share_new_folder(config, accelerator) as folder:
         if accelerator.is_main_process:
             files.write_json(folder / run_folder.RUN, record)
-        TrainingRun(config, folder, accelerator, networks, pairs, samples, validation).run()
+        TrainingRun(config, folder, accelerator, networks, images).run()
     return folder
 
 
@@ -87,16 +81,15 @@ def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) 
         if accelerator.is_main_process:
             run_folder.remove_leftovers(folder)
         config = run_folder.share_batch(record, accelerator.num_processes)
-        pairs, samples = load_data(config)
-        if pairs.digest != record.data_digest:
+        images = load_data(config)
+        if images.train.digest != record.data_digest:
             raise UserError(
                 f"{record.config.data}: the training images are not those that {folder} was "
                 "started with (their names or contents differ); restore them, or start a new run"
             )
         saved = (folder / run_folder.STATE).exists()
         networks = build_networks(config, accelerator, saved=saved)
-        validation = load_validation(config)
-        run = TrainingRun(config, folder, accelerator, networks, pairs, samples, validation)
+        run = TrainingRun(config, folder, accelerator, networks, images)
         run.check_end(by_flag=epochs is not None)
         if record != started and accelerator.is_main_process:
             files.write_json(folder / run_folder.RUN, record)
@@ -112,9 +105,7 @@ class TrainingRun:
         folder: the run's; a save in it is restored.
         accelerator: device, precision and processes.
         networks: as ``build_networks`` makes them.
-        pairs: images to train on, at the stored size.
-        samples: images for the sample grids.
-        validation: images to validate on, or None.
+        images: to train on, to draw samples from, and to validate on.
     """
 
     def __init__(
@@ -123,25 +114,23 @@ class TrainingRun:
         folder: Path,
         accelerator: Accelerator,
         networks: Networks,
-        pairs: PairedImages,
-        samples: PairedImages,
-        validation: PairedImages | None = None,
+        images: RunData,
     ) -> None:
         self.config = config
         self.folder = folder
         self.accelerator = accelerator
-        self.pairs = pairs.to(accelerator.device)
-        self.samples = samples.to(accelerator.device)
+        self.pairs = images.train.to(accelerator.device)
+        self.samples = images.samples.to(accelerator.device)
         self.networks = networks
         self.saved_networks = self.networks.unwrap(accelerator)
         self.start = self.last_save = run_folder.restore(folder, self.saved_networks)
         self.validation = None
-        if validation is not None:
+        if images.validation is not None:
             logged = read_losses(folder / run_folder.METRICS)
             earlier = [row for _, row in logged if row.step <= self.start]
-            self.validation = Validation(validation.to(accelerator.device), config, earlier)
+            self.validation = Validation(images.validation.to(accelerator.device), config, earlier)
         self.global_batch = config.batch_size * accelerator.num_processes
-        self.steps_per_epoch = len(pairs) // self.global_batch
+        self.steps_per_epoch = len(self.pairs) // self.global_batch
         self.total = config.epochs * self.steps_per_epoch
 
     def run(self) -> None:

@@ -1,7 +1,7 @@
-"""Parts of a run: device and processes, data, networks, and its step."""
+"""Parts of a run: device and processes, networks, and its step."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
@@ -19,11 +19,8 @@ from pix2pix_ilm.checkpoints import (
     resolve_checkpoint,
 )
 from pix2pix_ilm.data.augment import random_crop_flip, random_crop_size
-from pix2pix_ilm.data.cache import PairedImages, load_pairs
-from pix2pix_ilm.data.check import check_colors, describe_training
-from pix2pix_ilm.data.datasets import data_folder
+from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import encode_label_maps
-from pix2pix_ilm.data.pairs import Pair, find_pairs
 from pix2pix_ilm.devices import pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.metrics import LPIPS_SMALLEST
@@ -35,7 +32,6 @@ from pix2pix_ilm.training.config import StepMode, TrainConfig
 from pix2pix_ilm.training.cuda_graph import CapturedStep, Step, cuda_capture, on_a_side_stream
 from pix2pix_ilm.training.ema import average_weights
 from pix2pix_ilm.training.step import Networks, train_step
-from pix2pix_ilm.training.validation import shown_split
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -87,56 +83,6 @@ def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
 def is_main_process() -> bool:
     """Return True in the one process that speaks and writes."""
     return PartialState().is_main_process
-
-
-def load_data(config: TrainConfig) -> tuple[PairedImages, PairedImages]:
-    """Return the training pairs at the stored size, and the validation pairs to draw samples from.
-
-    Raises:
-        UserError: bad data, or a SettingError where a batch is larger than they are.
-    """
-    root = data_folder(config.data, config.image_size)
-    train_pairs = find_pairs(root, config.train_split)
-    val_split = shown_split(config)
-    val_pairs = find_pairs(root, val_split)
-    if is_main_process():
-        say(describe_training(root, config.train_split, val_split, train_pairs))
-    processes = PartialState().num_processes
-    if len(train_pairs) < config.batch_size * processes:
-        of_all = f" divided by {processes} processes" if processes > 1 else ""
-        expected = f"at most the {len(train_pairs)} training pairs{of_all}"
-        raise SettingError("batch_size", expected, config.batch_size)
-    step = max(1, len(val_pairs) // config.num_samples)
-    chosen = val_pairs[::step][: config.num_samples]
-    loaded = load_images(train_pairs, config.stored_size, config)
-    if config.label_classes is not None:
-        check_colors(train_pairs, config.label_classes, config.direction)
-    return loaded, load_images(chosen, config.image_size, config)
-
-
-def load_images(pairs: Sequence[Pair], size: int, config: TrainConfig) -> PairedImages:
-    """Return pairs at a size, with the channels or classes of a training."""
-    return load_pairs(
-        pairs,
-        size,
-        direction=config.direction,
-        label_channels=config.label_channels,
-        photo_channels=config.generator.out_channels,
-    )
-
-
-def load_validation(config: TrainConfig) -> PairedImages | None:
-    """Return the pairs of the folder val, or None where nothing is validated.
-
-    No other split will do: what is held out for a last look must not choose a generator.
-
-    Raises:
-        UserError: there is no such split, or it is too small to be measured.
-    """
-    if config.validate_every is None:
-        return None
-    root = data_folder(config.data, config.image_size)
-    return load_images(find_pairs(root, "val"), config.image_size, config)
 
 
 def build_networks(

@@ -68,17 +68,11 @@ def serve(
         SettingError: a host that is open to strangers.
         OSError: the port is taken.
     """
-    login, space = parse_auth(auth), space_hosts()
+    space = space_hosts()
     if space and is_loopback(host):
         host = "0.0.0.0"  # where the Space's proxy connects
-    if login is None and not space and (share or not is_loopback(host)):
-        reached = f"{host}, shared" if share else host
-        raise SettingError(
-            "auth",
-            f"USER:PASSWORD, since others could use this machine ({reached})",
-            auth,
-            "give it, or stay on 127.0.0.1 without sharing",
-        )
+    private = bool(space) or (is_loopback(host) and not share)
+    login = parse_auth(auth, where=None if private else f"{host}{', shared' if share else ''}")
     if share:  # Gradio's servers may be behind a proxy; this one is not
         os.environ["no_proxy"] = ",".join([*known_hosts(host), USER_NO_PROXY])
     store = ModelStore(checkpoints, chosen, device, list(find_shipped().values()))
@@ -94,11 +88,7 @@ def serve(
             server_port=port,
             auth=login,
             share=share,
-            hosts=[
-                *known_hosts(host),
-                *([] if is_loopback(host) else [ANY_ADDRESS]),
-                *(["*.gradio.live"] if share else []),
-            ],
+            hosts=asked_names(host, share=share),
             proxied=[*allowed_hosts, *space],
         )
         say(f"The page is open at {url}{f' and {public}' if public else ''} (stop with Ctrl-C)")
@@ -148,10 +138,25 @@ def launch(
     )
 
 
-def parse_auth(auth: str | None) -> tuple[str, str] | None:
-    """Split "USER:PASSWORD"; SettingError if either is missing."""
+def parse_auth(auth: str | None, where: str | None = None) -> tuple[str, str] | None:
+    """Split "USER:PASSWORD".
+
+    Args:
+        auth: name and password, or None.
+        where: where strangers can reach the page, so that it needs them; None: nowhere.
+
+    Raises:
+        SettingError: either is missing.
+    """
     if auth is None:
-        return None
+        if where is None:
+            return None
+        raise SettingError(
+            "auth",
+            f"USER:PASSWORD, since others could use this machine ({where})",
+            auth,
+            "give it, or stay on 127.0.0.1 without sharing",
+        )
     user, colon, password = auth.partition(":")
     if not (user and colon and password):
         found = f"{'*' * len(user)}{colon}{'*' * len(password)}"  # it may be half a secret
@@ -176,11 +181,21 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def known_hosts(host: str) -> list[str]:
+def asked_names(host: str, *, share: bool) -> list[str]:
     """List the names under which browsers may ask for a page on this host.
 
     A page of another name could lead a visitor's browser here (DNS rebinding).
     """
+    names = known_hosts(host)
+    if not is_loopback(host):
+        names.append(ANY_ADDRESS)
+    if share:
+        names.append("*.gradio.live")
+    return names
+
+
+def known_hosts(host: str) -> list[str]:
+    """List the names of this machine under which a server on this host is reached."""
     names = [*LOOPBACK_HOSTS, f"[{host}]" if ":" in host else host]
     if not is_loopback(host):
         names += [socket.gethostname(), socket.getfqdn()]

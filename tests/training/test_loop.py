@@ -19,13 +19,14 @@ from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.training import loop, run_folder, setup
-from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
+from pix2pix_ilm.training.data import load_data
+from pix2pix_ilm.training.setup import build_networks, make_accelerator
 
 
 def new_run(config):
     accelerator = make_accelerator(config)
     networks = build_networks(config, accelerator)
-    return loop.TrainingRun(config, config.checkpoints, accelerator, networks, *load_data(config))
+    return loop.TrainingRun(config, config.checkpoints, accelerator, networks, load_data(config))
 
 
 def test_a_run_leaves_all_that_it_promises(config):

@@ -10,7 +10,8 @@ from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.setup import build_networks, load_data, make_accelerator
+from pix2pix_ilm.training.data import load_data
+from pix2pix_ilm.training.setup import build_networks, make_accelerator
 
 
 @pytest.fixture
