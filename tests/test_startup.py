@@ -51,6 +51,20 @@ def test_data_commands_do_without_networks(drawn_pairs, tmp_path):
     assert loaded_by("data", "check", drawn_pairs) <= {"PIL", "numpy", "torch"}
 
 
+def test_importing_anything_leaves_the_users_proxies_alone():
+    """The page must not take them from downloads, trackers and the hub."""
+    program = """
+import os
+os.environ |= {"no_proxy": "intranet.example", "all_proxy": "socks5://127.0.0.1:9"}
+import pix2pix_ilm.cli
+before = dict(os.environ)
+import pix2pix_ilm.web.server, pix2pix_ilm.web.static_page
+assert before["no_proxy"] == os.environ["no_proxy"] == "intranet.example"
+assert before["all_proxy"] == os.environ["all_proxy"]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 @pytest.mark.slow
 def test_train_and_translate_do_without_metrics_plots_and_page(drawn_pairs, tmp_path):
     training = loaded_by(

@@ -1,5 +1,6 @@
 """``pix2pix-ilm demo``: the web page."""
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import tyro
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.terminal import say
-from pix2pix_ilm.web import check_address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +56,28 @@ def run(prog: str, arguments: list[str]) -> None:
         device=options.device,
         say=say,
     )
+
+
+def check_address(host: str, port: int | None) -> None:
+    """Refuse a host that is not here, or a port that another program has.
+
+    Gradio would find out after seconds of imports, and try a hundred ports.
+    """
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(kind) as probe:
+        try:
+            probe.bind((host, 0))
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            expected = f"a name or address of this machine ({reason})"
+            raise SettingError("host", expected, host) from None
+    if port is None:
+        return
+    with socket.socket(kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingError(
+                "port", f"one that is free on {host} ({error.strerror})", port
+            ) from None

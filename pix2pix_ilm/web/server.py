@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from pix2pix_ilm.checkpoints import find_shipped
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError, UserError
-from pix2pix_ilm.web import USER_NO_PROXY
+from pix2pix_ilm.web import proxies_avoided
 from pix2pix_ilm.web.error_handlers import EXCEPTION_HANDLERS
 from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.model_store import ModelStore
@@ -73,13 +73,11 @@ def serve(
         host = "0.0.0.0"  # where the Space's proxy connects
     private = bool(space) or (is_loopback(host) and not share)
     login = parse_auth(auth, where=None if private else f"{host}{', shared' if share else ''}")
-    if share:  # Gradio's servers may be behind a proxy; this one is not
-        os.environ["no_proxy"] = ",".join([*known_hosts(host), USER_NO_PROXY])
     store = ModelStore(checkpoints, chosen, device, list(find_shipped().values()))
     for problem in store.catalog.broken.values():
         say(f"warning: {problem}; the page serves the others")
     store.get(None)  # refuses to go on without a model
-    with temporary_uploads(), ending_on_sigterm():
+    with temporary_uploads(), ending_on_sigterm(), proxies_avoided(direct_hosts(host, share=share)):
         service = TranslationService(store)
         blocks = Page(service, live=can_translate_live(service)).blocks
         _, url, public = launch(
@@ -171,6 +169,15 @@ def space_hosts() -> list[str]:
     """
     names = os.environ.get("SPACE_HOST", "") if "SPACE_ID" in os.environ else ""
     return [name for name in names.split(",") if name]
+
+
+def direct_hosts(host: str, *, share: bool) -> str:
+    """Return what the server asks without a proxy, as ``no_proxy`` has it: itself, or all.
+
+    Gradio's own servers, which share the page, may be behind a proxy.
+    """
+    users = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    return ",".join([*known_hosts(host), users]) if share else "*"
 
 
 def is_loopback(host: str) -> bool:

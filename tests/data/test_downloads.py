@@ -195,7 +195,7 @@ def test_offline_is_one_line_with_the_address_and_the_way_out(tmp_path, server):
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"])
 def test_an_unusable_proxy_is_one_line(tmp_path, server, monkeypatch, proxy):
     monkeypatch.setenv("ALL_PROXY", proxy)
-    for exceptions in ("no_proxy", "NO_PROXY"):  # the page sets it in its process
+    for exceptions in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(exceptions, raising=False)
     message = error_of(download, "facades", tmp_path / "facades", server.url)
     assert message.startswith(f"cannot download {server.url} (")

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
@@ -72,6 +73,36 @@ def test_a_space_is_public_under_its_own_names_only(tmp_path, monkeypatch):
     monkeypatch.delenv("SPACE_ID")
     with pytest.raises(SettingError, match="others could use this machine"):
         try_to_serve(tmp_path, host="0.0.0.0")
+
+
+@pytest.mark.parametrize(("share", "avoided"), [(False, "*"), (True, "localhost")])
+def test_checkpoints_are_fetched_through_the_users_proxy_and_the_page_is_asked_without(
+    tmp_path, monkeypatch, share, avoided
+):
+    seen = []
+
+    def look(*_, **__):
+        seen.append(os.environ.get("no_proxy", "").split(","))
+        return SimpleNamespace(blocks=0)
+
+    def launch(*_, **__):
+        look()
+        raise InterruptedError
+
+    monkeypatch.setenv("no_proxy", "intranet.example")
+    monkeypatch.setattr(server, "find_shipped", lambda: look() and {})
+    monkeypatch.setattr(server, "ModelStore", MagicMock())
+    monkeypatch.setattr(server, "TranslationService", MagicMock())
+    monkeypatch.setattr(server, "can_translate_live", lambda _: False)
+    monkeypatch.setattr(server, "Page", look)
+    monkeypatch.setattr(server, "launch", launch)
+    with pytest.raises(InterruptedError):
+        try_to_serve(tmp_path, share=share, auth="me:secret")
+    models, _, page = seen
+    assert models == ["intranet.example"]
+    assert avoided in page
+    assert ("intranet.example" in page) == share
+    assert os.environ["no_proxy"] == "intranet.example"
 
 
 @pytest.mark.parametrize("auth", ["", "user", "user:", ":password", ":"])
