@@ -128,3 +128,21 @@ def two_models(tmp_path_factory) -> Path:
     write_checkpoint(folder, "facades-ilm", image_size=64)
     write_checkpoint(folder, "facades-in", norm="in", image_size=64)
     return folder
+
+
+class OnCpu(torch.Tensor):
+    """What was brought to the CPU, and all that is computed from it."""
+
+
+@pytest.fixture
+def without_float64(monkeypatch):
+    """Let every tensor be as on Apple's GPUs: without float64 until it is brought to the CPU."""
+    double = torch.Tensor.double
+
+    def on_cpu_only(values):
+        if isinstance(values, OnCpu):
+            return double(values)
+        raise TypeError("the MPS framework doesn't support float64")
+
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda values: values.as_subclass(OnCpu))
+    monkeypatch.setattr(torch.Tensor, "double", on_cpu_only)

@@ -81,7 +81,8 @@ def layer_statistics(
 def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor, ...]]]]:
     """Keep what a network's ILM layers compute for every batch, by layer.
 
-    In the order omega, beta, each (b, c), ReLU(W1 mu), ReLU(W1 gamma), (b, m), and D_gamma, (b, n).
+    In the order omega, beta, each (b, c), ReLU(W1 mu), ReLU(W1 gamma), (b, m), and D_gamma, (b, n),
+    on the CPU.
     """
     layers = {n: m for n, m in network.named_modules() if isinstance(m, ILMNorm2d)}
     records: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in layers}
@@ -92,7 +93,8 @@ def record_rescaling(network: nn.Module) -> Iterator[dict[str, list[tuple[Tensor
         pixels = x.shape[2] * x.shape[3]
         with torch.autocast(x.device.type, enabled=False):
             made = layer.rescaling(*channel_moments(x), *layer.weights, pixels=pixels)
-        records[name].append((made.omega, made.beta, *made.embedded, made.d_gamma))
+        values = (made.omega, made.beta, *made.embedded, made.d_gamma)
+        records[name].append(tuple(of.cpu() for of in values))  # Apple's GPUs have no float64
 
     hooks = [
         layer.register_forward_hook(partial(record, name=name)) for name, layer in layers.items()

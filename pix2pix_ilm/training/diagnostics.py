@@ -111,7 +111,7 @@ def gradient_ratio(
         adversarial_loss(discriminator(label_map, output), objective.gan_loss),
         objective.l1_weight * l1_loss(output, photo),
     )
-    norms = [torch.autograd.grad(loss, output)[0].double().norm() for loss in losses]
+    norms = [torch.autograd.grad(loss, output)[0].cpu().double().norm() for loss in losses]
     return (norms[0] / norms[1]).item()
 
 

@@ -55,10 +55,15 @@ class Validation:
     def measure(self, generator: nn.Module) -> dict[str, float]:
         """Return the metrics' means over the split, under their names with ``val_`` before them."""
         assert isinstance(generator, UNetGenerator)
-        palette, batches = self.pairs.palette, self.pairs.label_map.split(BATCH)
-        photos = torch.cat([generate(generator, batch, palette=palette) for batch in batches])
-        images = [x.expand(-1, -1, -1, 3) for x in (photos, self.pairs.photo)]
-        return {f"val_{name}": of(*images).double().mean().item() for name, of in MEASURES.items()}
+        values: dict[str, list[Tensor]] = {f"val_{name}": [] for name in MEASURES}
+        batches = (images.split(BATCH) for images in (self.pairs.label_map, self.pairs.photo))
+        for label_maps, photos in zip(*batches, strict=True):
+            outputs = generate(generator, label_maps, palette=self.pairs.palette)
+            images = [x.expand(-1, -1, -1, 3) for x in (outputs, photos)]
+            for name, of in MEASURES.items():
+                values[f"val_{name}"].append(of(*images))
+        # on the CPU, since Apple's GPUs have no float64
+        return {name: torch.cat(of).cpu().double().mean().item() for name, of in values.items()}
 
     def is_best(self, values: dict[str, float]) -> bool:
         """Return True, and remember it, if the chosen metric is better than ever before."""

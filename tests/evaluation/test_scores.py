@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -179,29 +177,13 @@ def test_processes_share_the_images_however_many_they_are(
         assert values == pytest.approx([alone.values[m.name][i] for m in QUICK], rel=1e-2)
 
 
-class OnMps(torch.Tensor):
-    """As on Apple's GPUs: without float64."""
-
-    def double(self):
-        raise TypeError("the MPS framework doesn't support float64")
-
-    def cpu(self):
-        return self.as_subclass(torch.Tensor)
-
-
-def test_scores_are_averaged_in_float64_on_the_cpu(monkeypatch):
+def test_scores_are_averaged_in_float64_on_the_cpu(request):
     images = torch.randint(0, 256, (3, 2, 32, 32, 3), dtype=torch.uint8)
-    columns = [
-        replace(one, measure=lambda x, y, measure=one.measure: measure(x, y).as_subclass(OnMps))
-        for one in QUICK
-    ]
-    expected = measure(images, images[1], QUICK)
-    spread = diversity(images, "alex")
-    assert spread.dtype is torch.float64
-    lpips = metrics.lpips
-    monkeypatch.setattr(metrics, "lpips", lambda *a: lpips(*a).as_subclass(OnMps))
-    torch.testing.assert_close(measure(images, images[1], columns), expected)
-    torch.testing.assert_close(diversity(images, "alex"), spread)
+    expected, spread = measure(images, images[1], QUICK), diversity(images, "alex")
+    assert expected.dtype is spread.dtype is torch.float64
+    request.getfixturevalue("without_float64")
+    assert torch.equal(measure(images, images[1], QUICK), expected)
+    torch.testing.assert_close(diversity(images, "alex"), spread, check_dtype=True)
 
 
 def test_norms_are_named_as_in_the_paper():

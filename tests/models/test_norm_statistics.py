@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscriminator
@@ -48,6 +49,7 @@ def test_networks_without_ilm_layers_have_no_statistics():
     assert layer_statistics(generator("in"), LABELS) == []
 
 
+@pytest.mark.usefixtures("without_float64")
 def test_rows_that_never_fire_and_values_at_the_sigmoids_ends_are_counted():
     layer = ILMNorm2d(4, key_group_size=1, reduction=1)
     with torch.no_grad():

@@ -22,6 +22,7 @@ class Weighted(nn.Module):
 
 
 @pytest.mark.parametrize("l1_weight", [1.0, 100.0])
+@pytest.mark.usefixtures("without_float64")
 def test_the_ratio_is_that_of_the_gradients_norms(l1_weight):
     images = torch.rand(3, 1, 3, 8, 8)
     objective = Objective(gan_loss="hinge", l1_weight=l1_weight)

@@ -24,7 +24,7 @@ from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.curves import CURVES
 from pix2pix_ilm.training.diagnostics import read_diagnoses
-from pix2pix_ilm.training.validation import Validation
+from pix2pix_ilm.training.validation import BATCH, Validation
 
 # Whole runs: shapes are checked where the parts are tested, and take a fifth of the time here.
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -201,6 +201,23 @@ def test_the_best_is_highest_or_lowest_as_the_metric_wants(config, metric, sign)
     values = (0.5, 0.4, 0.6, 0.55, float("nan"), 0.3, 0.7)
     better = [validation.is_best({f"val_{metric}": sign * value}) for value in values]
     assert better == [True, False, True, False, False, False, True]
+
+
+def test_validation_is_the_mean_over_all_images_and_needs_no_float64_on_a_gpu(
+    config, first, request
+):
+    pairs = load_pairs(find_pairs(Path(config.data), "train")[: BATCH + 1], 32, direction="BtoA")
+    assert len(pairs) == BATCH + 1  # in the second batch one image counts as much as in the first
+    generator = checkpoints.load_generator(first)[0]
+    photos = generate(generator, pairs.label_map)
+    names = ("rmse_rgb", "ssim", "lpips")
+    expected = {
+        f"val_{name}": getattr(metrics, name)(photos, pairs.photo).double().mean().item()
+        for name in names
+    }
+    request.getfixturevalue("without_float64")
+    measured = Validation(pairs, config, []).measure(generator)
+    assert measured == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_best_so_far_is_known_after_a_resume(config):
