@@ -34,11 +34,12 @@ from pix2pix_ilm.web.painter import (
     SCRIPTS,
     draw_facade,
     encode_drawing,
+    hexadecimal,
     painter_props,
     read_asset,
 )
 from pix2pix_ilm.web.service import TranslationService
-from pix2pix_ilm.web.uploads import RGBImage
+from pix2pix_ilm.web.uploads import RGBImage, ground
 
 STATIC = ASSETS / "static"
 COPIED = ("site.js", "worker.js", "tensors.js", "_headers")
@@ -126,6 +127,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "colors": config.palette.colors.tolist() if config.palette else None,
         "direction": config.direction,
         "classes": painted["classes"],
+        "ground": hexadecimal(ground(classes or FACADES_PALETTE)),
         "drawable": painted["drawable"],
     }
 

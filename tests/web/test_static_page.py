@@ -4,7 +4,7 @@ import io
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +19,7 @@ from web.test_page_looks import expect_no_violation
 from web.visitor import Visitor, pixels, wait_until
 
 from pix2pix_ilm import cli
-from pix2pix_ilm.data.palette import LabelClass, Palette
+from pix2pix_ilm.data.palette import PALETTE, LabelClass, Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormName
@@ -34,7 +34,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
 ]
 OTHER = Palette(
-    classes=(LabelClass(name="sea", color=(0, 90, 200)), LabelClass(name="sand", color=(240, 9, 9)))
+    classes=(
+        LabelClass(name="sea", color=(0, 200, 90)),
+        LabelClass(name="sand", color=(90, 0, 200)),
+    )
 )
 SHOWN = """canvas => [canvas.width, canvas.height,
     ...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]"""
@@ -104,6 +107,20 @@ class Server(ThreadingHTTPServer):
     def stop(self) -> None:
         self.shutdown()
         self.server_close()
+
+
+@pytest.fixture
+def host() -> Iterator[Callable[..., Server]]:
+    """Serve folders, arguments as for ``Server``; asked for before pages, which must end first."""
+    servers = []
+
+    def start(folder: Path, *, isolated: bool = False, **settings: int) -> Server:
+        servers.append(Server(folder, isolated=isolated, **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +206,24 @@ def test_uploads_of_any_size_are_translated_at_their_own(open_site, translate, t
     expect_photo(visitor, translate(visitor.label_map()))
 
 
+def test_what_is_transparent_is_of_the_chosen_models_ground(open_site, translate, tmp_path):
+    picture = np.full((48, 64, 4), 255, np.uint8)
+    picture[:, :30, :3] = OTHER.classes[1].color
+    picture[:, 30:, 3] = 0
+    Image.fromarray(picture).save(tmp_path / "cut.png")
+    visitor = open_site()
+    visitor.drop_in("upload-label", tmp_path / "cut.png")
+    for model, color in (
+        ("colors", PALETTE["facade"]),
+        ("other", OTHER.classes[0].color),
+        ("gray", PALETTE["facade"]),
+    ):
+        visitor.page.locator("#model").select_option(model)
+        on_ground = picture[:, :, :3].copy()
+        on_ground[:, 30:] = color
+        expect_photo(visitor, translate(on_ground, model, None))
+
+
 def test_models_bring_their_classes_into_the_painter(open_site, translate):
     visitor = open_site()
     page = visitor.page
@@ -253,10 +288,10 @@ def test_photo_label_map_and_pair_are_saved(open_site, translate, tmp_path):
 
 
 def test_a_new_version_takes_no_files_of_the_old_one_from_the_browsers_cache(
-    folder, new_page, tmp_path
+    folder, host, new_page, tmp_path
 ):
     site = shutil.copytree(folder, tmp_path / "site")
-    server = Server(site, isolated=False, max_age=600)
+    server = host(site, max_age=600)
     page = new_page(server.url)
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     (site / "site.css").write_text("/* new */")
@@ -269,15 +304,14 @@ def test_a_new_version_takes_no_files_of_the_old_one_from_the_browsers_cache(
         lambda: page.evaluate("async () => (await caches.match('site.css')).text()") == "/* new */",
         "the new version keeps an old file",
     )
-    server.stop()
 
 
 def test_a_first_model_of_other_classes_opens_with_them_and_keeps_what_is_painted(
-    models, new_page, tmp_path
+    models, host, new_page, tmp_path
 ):
     with leaving_out_checks():
         export_page([str(models / "other"), str(models / "colors")], tmp_path / "site")
-    server = Server(tmp_path / "site", isolated=False)
+    server = host(tmp_path / "site")
     page = new_page(server.url)
     visitor = Visitor(page)
     assert (visitor.label_map() == OTHER.classes[0].color).all()
@@ -287,29 +321,28 @@ def test_a_first_model_of_other_classes_opens_with_them_and_keeps_what_is_painte
     assert (painted[10, 10] == OTHER.classes[1].color).all()
     page.reload()
     wait_until(page, lambda: np.array_equal(visitor.label_map(), painted), "the painting is gone")
-    server.stop()
 
 
-def test_it_opens_without_a_network_after_the_first_visit(folder, new_page, translate):
-    server = Server(folder, isolated=False)
+def test_it_opens_without_a_network_after_the_first_visit(folder, host, new_page, translate):
+    server = host(folder)
     page = new_page(server.url)
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    visitor = Visitor(page)
+    expect_photo(visitor, translate(draw_facade(EXAMPLES[0])))  # it is not loading any more
     server.stop()
     page.reload()
-    visitor = Visitor(page)
     expect_photo(visitor, translate(draw_facade(EXAMPLES[0])))
     page.locator("#model").select_option("other")  # which was not loaded before
     visitor.drag((20, 30), (90, 80))
     expect_photo(visitor, translate(visitor.label_map(), "other", 32))
 
 
-def test_an_isolated_page_computes_with_threads(folder, open_site, translate):
-    server = Server(folder, isolated=True)
+def test_an_isolated_page_computes_with_threads(folder, host, open_site, translate):
+    server = host(folder, isolated=True)
     visitor = open_site(server.url)
     cores = visitor.page.evaluate("navigator.hardwareConcurrency")
     expect(visitor.page.locator("#note")).to_contain_text(f"threads: {min(4, cores)}")
     expect_photo(visitor, translate(draw_facade(EXAMPLES[0])))
-    server.stop()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

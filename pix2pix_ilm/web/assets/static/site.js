@@ -12,7 +12,7 @@ const one = (selector) => document.querySelector(selector);
 const { models, painter, first, drawings, examples } = await (await fetch("page.json")).json();
 const worker = new Worker("worker.js", { type: "module" });
 
-const state = { upload: null, busy: false, asked: false, shown: null };
+const state = { bitmap: null, upload: null, busy: false, asked: false, shown: null };
 const drawing = one("#canvas canvas");
 
 // Two components are the served page's: there Gradio gives them these four things.
@@ -66,6 +66,7 @@ function fillLists() {
 
 function takeModel() {
   const model = chosen("#model");
+  if (state.upload) readUpload();
   const paintable = Boolean(model.classes);
   one("#upload-only").hidden = paintable;
   one("#canvas").hidden = !paintable;
@@ -198,21 +199,27 @@ async function upload(file) {
   const { width, height } = image;
   if (Math.min(width, height) < SMALLEST || Math.max(width, height) > LARGEST)
     return complain(`${file.name} is ${width}x${height}; its sides must be ${SMALLEST} to ${LARGEST}.`);
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillStyle = painter.classes[0].hex; // where it is transparent
-  context.fillRect(0, 0, width, height);
-  context.drawImage(image, 0, 0);
-  const scale = Math.min(1, REDUCED / Math.max(width, height));
-  const sides = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
-  state.upload = resized(context.getImageData(0, 0, width, height), ...sides);
+  state.bitmap = image;
+  readUpload();
   one("#uploaded").hidden = false;
-  one("#uploaded span").textContent = `${file.name}, ${sides.join("x")}`;
+  one("#uploaded span").textContent = `${file.name}, ${state.upload.width}x${state.upload.height}`;
   ask();
 }
 
+function readUpload() {
+  const { width, height } = state.bitmap;
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = chosen("#model").ground; // where it is transparent
+  context.fillRect(0, 0, width, height);
+  context.drawImage(state.bitmap, 0, 0);
+  const scale = Math.min(1, REDUCED / Math.max(width, height));
+  const sides = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  state.upload = resized(context.getImageData(0, 0, width, height), ...sides);
+}
+
 function paintAgain() {
-  state.upload = null;
+  state.bitmap = state.upload = null;
   one("#upload").value = "";
   one("#uploaded").hidden = true;
   ask();
