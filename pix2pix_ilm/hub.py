@@ -103,7 +103,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         save_generator(save_directory, converted(self.state_dict(), dtype), model_config)
         if self.record:
             write_json(save_directory / METRICS_FILE, self.record)
-        if shows_facades(model_config):
+        if can_draw_label_maps(model_config):
             Image.fromarray(picture(self, model_config)).save(save_directory / PICTURE)
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
@@ -276,14 +276,14 @@ def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
         data="CMP Facades" if name == "facades" else f"`{name}`",
         makes_labels=name in FACADES_DATA and not model_config.reads_facades,
         steps=model_config.step,
-        picture=PICTURE if shows_facades(model_config) else None,
+        picture=PICTURE if can_draw_label_maps(model_config) else None,
         metrics={title: found[name] for name, title in METRICS.items() if name in found},
         protocol=record.protocol if record else {},
     )
 
 
-def shows_facades(model_config: ModelConfig) -> bool:
-    """Return True if the project can draw what the generator was trained on."""
+def can_draw_label_maps(model_config: ModelConfig) -> bool:
+    """Return True if the project can draw label maps as the generator was trained on."""
     generator, palette = model_config.generator, model_config.palette
     known = palette == FACADES_PALETTE or (palette is None and generator.in_channels == 3)
     return known and generator.out_channels == 3 and model_config.reads_facades

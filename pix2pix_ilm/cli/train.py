@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Resume:
     """Continue a run from its last save, exactly as if it had never stopped."""
 
-    resume: Path
-    """The run's folder, such as checkpoints/NAME."""
+    resume: str
+    """The run's folder, or its name in checkpoints/."""
     data: str | None = None
     """Present place of the training data, if they were moved; they must be the same."""
     epochs: int | None = None
@@ -33,7 +33,9 @@ def run(prog: str, arguments: list[str]) -> None:
     if any(argument.split("=")[0] == "--resume" for argument in arguments):
         options = tyro.cli(Resume, prog=prog, args=arguments)
         report_training(
-            lambda loop: loop.resume(options.resume, data=options.data, epochs=options.epochs)
+            lambda loop: loop.resume(
+                find_run(options.resume), data=options.data, epochs=options.epochs
+            )
         )
         return
 
@@ -50,11 +52,17 @@ def run(prog: str, arguments: list[str]) -> None:
             prog=prog,
             args=others,
             description="Train a model on image pairs. 'pix2pix-ilm train PRESET --help' lists "
-            "every hyper-parameter; 'pix2pix-ilm train --resume checkpoints/NAME' continues a run; "
+            "every hyper-parameter; 'pix2pix-ilm train --resume NAME' continues a run; "
             "'pix2pix-ilm train --config FILE' starts one with the settings of a run's run.json, "
             "or of a JSON file of your own, in place of a preset's.",
         )
     report_training(lambda loop: loop.train(config))
+
+
+def find_run(name: str) -> Path:
+    """Return the folder of a run: the one named, or if there is none, that in checkpoints/."""
+    folder, inside = Path(name), Path("checkpoints", name)
+    return inside if inside.exists() and not folder.exists() else folder
 
 
 def take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:

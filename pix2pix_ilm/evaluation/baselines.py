@@ -1,4 +1,4 @@
-"""Floors: what can be had without a network, by predicting mean colors of the training photos."""
+"""Baselines: what needs no network, as mean colors of the training photos predict it."""
 
 from collections.abc import Callable
 
@@ -38,7 +38,7 @@ def class_colors(train: PairedImages) -> Predictor | None:
     None where classes are not known: label maps that were read without a palette have classes only
     if they are painted with that of CMP Facades.
     """
-    if train.palette is None and not shows_facades(train.label_map):
+    if train.palette is None and not has_facades_colors(train.label_map):
         return None
     colors = torch.zeros(MOST_CLASSES, 3, dtype=torch.float64)
     counts = torch.zeros(MOST_CLASSES, dtype=torch.float64)
@@ -59,7 +59,7 @@ def class_indices(
     return label_maps[..., 0].long()
 
 
-def shows_facades(label_maps: UInt8[Tensor, "n h w c"]) -> bool:
+def has_facades_colors(label_maps: UInt8[Tensor, "n h w c"]) -> bool:
     """Return True if most pixels have about the color of one of CMP Facades' classes."""
     near = 0.0
     for label_map in as_rgb(label_maps).numpy():

@@ -1,11 +1,13 @@
 """The studies by name: which configurations are compared, and what all their trainings share."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
 
+from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.training.config import PRESETS, TrainConfig
 
 ILM = "--generator.norm ilm-in --discriminator.norm ilm-in"
@@ -153,15 +155,28 @@ def make_arms(design: Design, data: str, flags: Sequence[str]) -> list[Arm]:
 
     Args:
         design: the study.
-        data: folder of image pairs, or "facades" or "synthetic".
-        flags: of ``pix2pix-ilm train``, for all trainings; the configurations' own go before them.
+        data: folder of image pairs, or one of the data sets' names, such as "facades".
+        flags: of ``pix2pix-ilm train``, for all trainings.
+
+    Raises:
+        SettingError: a flag that tells configurations apart, which their titles would not show.
     """
+    own = {name for _, own in design.arms.values() for name in flag_names(own.split())}
+    for name in flag_names(flags):
+        if name in own:
+            raise SettingError("set", f"no {name}, in which the configurations differ", name)
     _, preset = PRESETS[design.preset]
     shared = configure(preset, [*design.shared.split(), *flags, f"--data={data}"])
     return [
         Arm(name=name, title=title, flags=own, config=configure(shared, own.split()))
         for name, (title, own) in design.arms.items()
     ]
+
+
+def flag_names(flags: Iterable[str]) -> list[str]:
+    """Return the settings that flags give: generator.norm for --generator.norm=in."""
+    names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
+    return [re.sub(r"(^|\.)no-", r"\1", name.replace("_", "-")) for name in names]
 
 
 def configure(default: TrainConfig, flags: Sequence[str]) -> TrainConfig:

@@ -77,14 +77,14 @@ def progress(config: TrainConfig) -> Progress:
     return Progress(
         done=(checkpoints.read_model_config(folder).step or 0) if saved else 0,
         total=record.config.epochs * steps_per_epoch,
-        seconds_per_step=seconds_per_step(folder, record.config.batch_size),
+        seconds_per_step=seconds_per_step(folder, record.config.batch_size * record.processes),
     )
 
 
-def seconds_per_step(folder: Path, batch_size: int) -> float | None:
+def seconds_per_step(folder: Path, global_batch: int) -> float | None:
     """Return the median time of a logged step in seconds; None if there is none."""
     speeds = [row.images_per_s for _, row in read_losses(folder / run_folder.METRICS)]
-    return batch_size / statistics.median(speeds) if speeds else None
+    return global_batch / statistics.median(speeds) if speeds else None
 
 
 def time_left(all_progress: Sequence[Progress]) -> str:

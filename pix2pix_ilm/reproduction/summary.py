@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pix2pix_ilm.data.images import as_array
 from pix2pix_ilm.data.palette import FACADES_PALETTE
+from pix2pix_ilm.evaluation.baselines import has_facades_colors
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.report import nulled
 from pix2pix_ilm.evaluation.scores import as_rgb
@@ -35,7 +36,7 @@ JPEG_QUALITY = 90
 Images = Sequence[UInt8[np.ndarray, "_ _ 3"]]
 Artifacts = dict[str, tuple[float | None, ...]]
 """Class -> amplitude in gray levels, in its flat regions, of a pattern that repeats every 2, 4, 8
-and 16 pixels; None where no image has such regions."""
+and 16 pixels; None where no image has such regions. Empty without label maps of CMP Facades."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,24 +76,29 @@ class StudySummary:
 
 
 def write_summary(evaluation: Evaluation, runs: Mapping[Path, Arm], out: Path) -> None:
-    """Write ``summary.json``, ``summary.md`` and ``painted.jpg``.
+    """Write ``summary.json`` and ``summary.md``, and ``painted.jpg`` of painted label maps.
+
+    Patterns in walls, and painted label maps, are for those in the colors of CMP Facades alone.
 
     Args:
-        evaluation: of the runs, on label maps in the colors of CMP Facades.
+        evaluation: of the runs.
         runs: folder -> its configuration.
         out: folder for the files.
     """
     targets = stack(evaluation.targets)
-    regions, features = flat_regions(evaluation.label_maps), pooled_features(targets)
-    painted = list(painted_maps(evaluation.targets[0].shape[0]).values())
-    painted_regions = flat_regions(painted)
+    features = pooled_features(targets)
+    facades = has_facades_colors(stack(evaluation.label_maps))
+    regions = flat_regions(evaluation.label_maps) if facades else {}
+    painted = list(painted_maps(evaluation.targets[0].shape[0]).values()) if facades else []
+    painted_regions = flat_regions(painted) if facades else {}
     summaries: list[RunSummary] = []
     rows: dict[str, Images] = {"label maps": painted}
     for scores in evaluation.scores:
         if scores.baseline:
             continue
         run = Path(scores.name)
-        photos, of_painted = stack(evaluation.outputs[scores.name]), translate(run, painted)
+        photos = stack(evaluation.outputs[scores.name])
+        of_painted = translate(run, painted) if facades else []
         own = pooled_features(photos)
         distances = frechet_distance(own, features), kernel_distance(own, features)
         summaries.append(
@@ -103,7 +109,7 @@ def write_summary(evaluation: Evaluation, runs: Mapping[Path, Arm], out: Path) -
                 step=scores.step,
                 metrics={name: float(np.mean(of)) for name, of in scores.values.items()},
                 appearance=appearance(photos, regions, *distances),
-                painted_artifacts=artifacts(stack(of_painted), painted_regions),
+                painted_artifacts=artifacts(stack(of_painted), painted_regions) if facades else {},
             )
         )
         rows.setdefault(runs[run].title, of_painted)  # of the first seed
@@ -112,10 +118,11 @@ def write_summary(evaluation: Evaluation, runs: Mapping[Path, Arm], out: Path) -
     )
     write_json(out / "summary.json", summary)
     write_atomically(out / "summary.md", lambda file: file.write(to_markdown(summary).encode()))
-    picture = contact_sheet(rows)
-    write_atomically(
-        out / "painted.jpg", lambda file: picture.save(file, "JPEG", quality=JPEG_QUALITY)
-    )
+    if facades:
+        picture = contact_sheet(rows)
+        write_atomically(
+            out / "painted.jpg", lambda file: picture.save(file, "JPEG", quality=JPEG_QUALITY)
+        )
 
 
 def stack(images: Images) -> UInt8[Tensor, "n h w 3"]:
@@ -176,7 +183,7 @@ def to_markdown(summary: StudySummary) -> str:
     looks = [
         f"{photos.saturation:.3f}",
         f"{photos.contrast:.3f}",
-        join([photos.artifacts["facade"]]),
+        join([photos.artifacts]),
     ]
     by_title: dict[str, list[RunSummary]] = {}
     for run in summary.runs:
@@ -203,13 +210,14 @@ def row_of(runs: Sequence[RunSummary]) -> list[str]:
         cell([of.kernel for of in looks], 2),
         cell([of.saturation for of in looks], 3),
         cell([of.contrast for of in looks], 3),
-        join([of.artifacts["facade"] for of in looks]),
-        join([run.painted_artifacts["facade"] for run in runs]),
+        join([of.artifacts for of in looks]),
+        join([run.painted_artifacts for run in runs]),
     ]
 
 
-def join(amplitudes: Sequence[Sequence[float | None]]) -> str:
-    """Write the mean over seeds of the amplitude at each period."""
+def join(found: Sequence[Artifacts]) -> str:
+    """Write the mean over seeds of the amplitude in walls at each period."""
+    amplitudes = [artifacts.get("facade", (None,) * len(PERIODS)) for artifacts in found]
     means = np.array(amplitudes, np.float64).mean(axis=0)  # None becomes NaN
     return " / ".join(format_number(float(mean), 1) for mean in means)
 

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +118,16 @@ def test_a_run_is_resumed_by_its_folder(run, trained, capsys):
     )
     assert run("train", "--resume", trained) == 0
     assert f"curves:      {trained / METRICS}\n" in capsys.readouterr().err
+
+
+def test_a_run_is_resumed_by_its_name_in_checkpoints(run, trained, tmp_path, monkeypatch, capsys):
+    shutil.copytree(trained, tmp_path / "checkpoints" / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "--resume", "mine") == 0
+    assert f"Done: {Path('checkpoints', 'mine')}" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    assert run("train", "--resume", "mine") == 2  # the folder of this name comes first
+    assert "mine: not a training run" in capsys.readouterr().err
 
 
 def test_a_run_that_has_validated_ends_with_the_place_of_its_curves(run, trained, tmp_path, capsys):

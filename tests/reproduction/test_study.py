@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from pix2pix_ilm.reproduction import study
 from pix2pix_ilm.reproduction.reproduce import reproduce
 from pix2pix_ilm.reproduction.studies import Arm
 from pix2pix_ilm.reproduction.study import Progress, check_settings, progress, time_left
-from pix2pix_ilm.training import run_folder
+from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.interrupts import Interrupted
 
@@ -115,6 +116,23 @@ def test_a_study_trains_evaluates_and_reports(arms, folder):
         assert picture.size == (150 + 12 * 32, 4 * 32)
 
 
+def test_label_maps_of_other_colors_have_no_walls_and_no_painted_ones(
+    arms, folder, drawn_pairs, tmp_path
+):
+    data = shutil.copytree(drawn_pairs, tmp_path / "gray")
+    for path in data.glob("*/*.png"):
+        with Image.open(path) as pair:
+            pixels = np.array(pair)
+        label_map = pixels[:, pixels.shape[1] // 2 :]
+        label_map[:] = label_map.mean(axis=2, keepdims=True) // 3 + 120
+        Image.fromarray(pixels).save(path)
+    arm = replace(arms[0], config=replace(arms[0].config, data=str(data)))
+    reproduce([arm], folder, 1, lambda _: None)
+    row = (folder / "report" / "summary.md").read_text().splitlines()[-1]
+    assert row.count("n/a / n/a / n/a / n/a") == 2
+    assert not (folder / "report" / "painted.jpg").exists()
+
+
 @pytest.mark.usefixtures("without_report")
 def test_what_is_done_is_not_done_again(arms, folder, monkeypatch):
     reproduce(arms, folder, 1, lambda _: None)
@@ -145,6 +163,17 @@ def test_more_seeds_can_be_added(arms, folder):
         "[6/6] ilm-in-ilm-in-seed1",
     ]
     assert len(evaluation.summary.rows[0].models) == 2
+
+
+def test_the_seconds_of_a_step_are_those_of_all_processes(arms, folder):
+    config = arms[0].training(folder, 0)
+    run = loop.train(config)
+    alone = progress(config).seconds_per_step
+    assert alone
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"processes": 2}))
+    shared = progress(config).seconds_per_step
+    assert shared == pytest.approx(2 * alone)  # a step had twice the images, at the same rate
 
 
 @pytest.mark.usefixtures("without_report")

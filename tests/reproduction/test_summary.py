@@ -27,7 +27,7 @@ def run(title, seed, rmse):
         step=8,
         metrics={"rmse_rgb": rmse, "lpips": 0.4, "ssim": 0.25, "haarpsi": 0.3},
         appearance=appearance(0.1 * (seed + 1)),
-        painted_artifacts={"facade": (None,) * 4},
+        painted_artifacts={},
     )
 
 
