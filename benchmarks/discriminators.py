@@ -69,7 +69,7 @@ def measure(run: Path, data: str, split: str, changes: Iterable[Change]) -> list
     config = replace(run_folder.open_run(run).config, device="cpu", data=data)
     networks = build_networks(config, make_accelerator(config), saved=True)
     run_folder.restore(run, networks)
-    generator, discriminator = networks.best_generator, networks.discriminator
+    generator, discriminator = networks.generator_in_use, networks.discriminator
     pairs = read_split(data_folder(data, config.image_size), split, read_model_config(run))
     label_maps = encode_label_maps(pairs.label_map, pairs.palette)
     photos = to_model_range(pairs.photo)

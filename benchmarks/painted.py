@@ -16,9 +16,10 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from pix2pix_ilm.checkpoints import resolve_checkpoint
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.data.cache import load_pairs
 from pix2pix_ilm.data.datasets import data_folder
-from pix2pix_ilm.data.pairs import Direction, find_pairs
+from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.files import write_atomically
 from pix2pix_ilm.reproduction.painted_maps import painted_maps

@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from pix2pix_ilm.data import Direction
+from pix2pix_ilm.data.datasets import FACADES_DATA
 from pix2pix_ilm.data.images import Channels
-from pix2pix_ilm.data.pairs import Direction
-from pix2pix_ilm.data.palette import FACADES_DATA, Palette
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import SettingError, UserError, shorten
 from pix2pix_ilm.files import is_folder, read_json, write_atomically, write_json
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator

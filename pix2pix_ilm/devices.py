@@ -1,4 +1,4 @@
-"""Devices to compute on, and programs that compute."""
+"""Devices to compute on, and programs and processes that compute."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -30,3 +30,10 @@ def pick_device(device: Device) -> "torch.device":
         found = ", ".join(name for name in there if there[name])
         raise SettingError("device", f"a device that is there (auto, {found})", device)
     return torch.device(device)
+
+
+def is_main_process() -> bool:
+    """Return True in the one process that speaks and writes."""
+    from accelerate import PartialState
+
+    return PartialState().is_main_process

@@ -26,7 +26,8 @@ from pix2pix_ilm.checkpoints import (
     save_discriminator,
     save_generator,
 )
-from pix2pix_ilm.data.palette import FACADES_DATA, FACADES_PALETTE
+from pix2pix_ilm.data.datasets import FACADES_DATA
+from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, make_scorer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pix2pix_ilm", "benchmarks", "examples")
@@ -18,7 +18,7 @@ def test_the_picture_of_the_page_shows_every_color_of_the_palette():
     with Image.open(ROOT / "docs" / "images" / "page.png") as page:
         assert page.mode == "RGB"
         colors = {color for _, color in page.getcolors(page.width * page.height)}
-    assert set(PALETTE.values()) <= colors
+    assert set(FACADES_COLORS.values()) <= colors
 
 
 def test_no_docstring_begins_like_a_question():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.images import to_model_range, to_uint8
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE
 from pix2pix_ilm.inference import (
     fast_dtype,
     flushed_denormals,
@@ -57,7 +57,7 @@ def test_a_photo_is_what_the_network_computes(norm, batch):
 def test_a_large_flat_wall_is_within_one_level_of_float64(name, layout):
     """Means are large and variances small there, which a careless variance does not survive."""
     generator, config = load_generator(CHECKPOINTS / name)
-    wall = torch.tensor(PALETTE["facade"], dtype=torch.uint8).expand(1, 512, 512, 3)
+    wall = torch.tensor(FACADES_COLORS["facade"], dtype=torch.uint8).expand(1, 512, 512, 3)
     palette = config.palette
     exact = generate(deepcopy(generator).double(), wall, palette=palette).int()
     generator.to(memory_format=layout)

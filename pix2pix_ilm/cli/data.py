@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 from tyro.conf import Positional
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.files import write_atomically
 from pix2pix_ilm.terminal import make_console, say
 
@@ -31,7 +32,7 @@ class Check:
     """The data set's folder."""
     label_classes: str = "none"
     """facades, or a JSON file of classes: index maps must not have numbers of others."""
-    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    direction: Direction = "BtoA"
     """Side of the label maps, where there are label classes: A (AtoB), or B (BtoA)."""
 
 
@@ -55,7 +56,7 @@ class Palette:
 
     path: Positional[Path]
     """The data set's folder."""
-    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    direction: Direction = "BtoA"
     """Side of the label maps: A (AtoB), or B (BtoA)."""
     split: str = "train"
     """Split to look at, or a slice of one, such as train[:50]."""

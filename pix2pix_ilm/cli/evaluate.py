@@ -7,7 +7,7 @@ from typing import Literal
 import tyro
 from tyro.conf import Positional
 
-from pix2pix_ilm.devices import Device
+from pix2pix_ilm.devices import Device, is_main_process
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.terminal import make_console, say
 
@@ -83,7 +83,6 @@ def run(prog: str, arguments: list[str]) -> None:
     from pix2pix_ilm.evaluation.record import record_metrics
     from pix2pix_ilm.evaluation.report import terminal_report, write_report
     from pix2pix_ilm.evaluation.scores import Sampling
-    from pix2pix_ilm.training.setup import is_main_process
 
     sampling = Sampling(dropout=options.dropout, samples=options.samples, seed=options.seed)
     scorer = make_scorer(sampling, options.lpips_net, options.device, options.batch_size)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 from tyro.conf import Positional
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.terminal import say
 
 
@@ -18,7 +18,7 @@ class ImportWeights:
     """The generator's weights, such as latest_net_G.pth: a U-Net (unet_256, unet_128)."""
     out: Path
     """A new folder for the checkpoint, such as checkpoints/NAME."""
-    direction: Literal["AtoB", "BtoA"] = "BtoA"
+    direction: Direction = "BtoA"
     """Direction it was trained to translate in; the file does not say."""
     batch_statistics: bool = False
     """Normalize with each image's statistics instead of BatchNorm's running ones, as that project

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from pix2pix_ilm.cli.compatibility import rename_flags
+from pix2pix_ilm.devices import is_main_process
 from pix2pix_ilm.terminal import say
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def report_training(work: Callable[["ModuleType"], Path]) -> None:
     from pix2pix_ilm.training.curves import CURVES
     from pix2pix_ilm.training.interrupts import Interrupted
     from pix2pix_ilm.training.run_folder import METRICS, open_run
-    from pix2pix_ilm.training.setup import is_main_process
 
     try:
         folder = work(loop)

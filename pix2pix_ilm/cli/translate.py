@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 from tyro.conf import Positional
 
-from pix2pix_ilm.devices import Backend, Device
+from pix2pix_ilm.devices import Backend, Device, pick_device
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.terminal import say
 
@@ -43,7 +43,6 @@ class Translate:
 def run(prog: str, arguments: list[str]) -> None:
     """Translate images with a trained model."""
     options = tyro.cli(Translate, prog=prog, args=arguments)
-    from pix2pix_ilm.devices import pick_device
     from pix2pix_ilm.inference import fast_dtype
     from pix2pix_ilm.serving.files import translate_files
 

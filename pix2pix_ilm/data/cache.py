@@ -23,8 +23,9 @@ from jaxtyping import UInt8
 from platformdirs import user_cache_path
 from torch import Tensor
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.data.images import BICUBIC, NEAREST, Channels, resize
-from pix2pix_ilm.data.pairs import Direction, Pair
+from pix2pix_ilm.data.pairs import Pair
 from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError
@@ -53,6 +54,11 @@ class PairedImages:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of all images."""
+        return self.label_map.nbytes + self.photo.nbytes
 
     def to(self, device: torch.device) -> "PairedImages":
         """Copy the images to a device; on the CPU they stay memory-mapped."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.data.downloads import KNOWN, manifest
 from pix2pix_ilm.data.images import Channels, describe_left_out, is_image_file
 from pix2pix_ilm.data.pairs import (
     SPLITS,
     UNSPLIT,
-    Direction,
     Pair,
     find_whole_split,
     list_splits,
@@ -42,7 +42,7 @@ def check_folder(root: Path, palette: Palette | None = None, direction: Directio
     """
     label_channels: Channels = palette or 3
     channels = (label_channels, 3) if direction == "AtoB" else (3, label_channels)
-    lines, problems = [], []
+    lines, problems, counts = [], [], {}
     for split in list_splits(root) or SPLITS[:2]:
         try:
             pairs = find_whole_split(root, split)
@@ -52,15 +52,16 @@ def check_folder(root: Path, palette: Palette | None = None, direction: Directio
         results = list(in_parallel(partial(inspect, channels=channels), pairs))
         sizes = Counter(result for result in results if isinstance(result, tuple))
         bad = [result for result in results if isinstance(result, str)]
-        good = sum(sizes.values())
-        lines.append(f"{split}: {good} good pairs ({describe_pair(root, split, sizes)})")
+        counts[split] = sum(sizes.values())
+        lines.append(f"{split}: {counts[split]} good pairs ({describe_pair(root, split, sizes)})")
         if bad:
             problems.append(list_problems(f"{split}: these images cannot be used", bad))
     if lines and (others := left_out(root)):
         lines.append(describe_left_out(others, root))
     if problems:
         raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
-    if manifest(root) == KNOWN["facades"].manifest:
+    facades = KNOWN["facades"]
+    if counts == facades.splits and manifest(root) == facades.manifest:
         lines.append("this is CMP Facades as pix2pix distributes it, intact; its direction is BtoA")
     return "\n".join(lines)
 

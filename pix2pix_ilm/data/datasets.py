@@ -12,6 +12,8 @@ from pix2pix_ilm.files import is_folder
 
 SYNTHETIC_PAIRS = 250
 DATA = Path("data")
+FACADES_DATA = ("facades", "synthetic")
+"""Those whose label maps have the colors of CMP Facades."""
 
 
 def data_folder(name: str, image_size: int) -> Path:

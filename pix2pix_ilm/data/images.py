@@ -108,11 +108,6 @@ def read_image(path: Path, channels: Channels = 3) -> UInt8[np.ndarray, "h w c"]
     return read_as(path, lambda image: as_array(image, channels))
 
 
-def open_image(path: Path) -> Image.Image:
-    """Decode an image file completely, as L, RGB or RGBA; errors as in ``read_image``."""
-    return read_as(path, to_eight_bits)
-
-
 def read_as(path: Path, convert: Callable[[Image.Image], Read]) -> Read:
     """Decode an image file completely and convert it; errors, named, as in ``read_image``."""
     try:

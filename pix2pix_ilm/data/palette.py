@@ -100,7 +100,7 @@ class Palette:
         return self.colors[indices[..., 0]]
 
 
-PALETTE: dict[str, Color] = {
+FACADES_COLORS: dict[str, Color] = {
     "background": (0, 0, 223),
     "facade": (0, 48, 255),
     "window": (0, 128, 255),
@@ -116,7 +116,7 @@ PALETTE: dict[str, Color] = {
 }
 """CMP Facades' twelve classes and their RGB colors in flat regions of the label maps."""
 FACADES_PALETTE = Palette(
-    classes=tuple(LabelClass(name=name, color=color) for name, color in PALETTE.items())
+    classes=tuple(LabelClass(name=name, color=color) for name, color in FACADES_COLORS.items())
 )
 CITYSCAPES_PALETTE = Palette(
     classes=tuple(
@@ -177,7 +177,3 @@ def find_palette(name: str) -> Palette | None:
         expected = f"{', '.join(PALETTES)}, none, or a JSON file of classes"
         raise SettingError("label_classes", expected, name)
     return read_json(Path(name), Palette)
-
-
-FACADES_DATA = ("facades", "synthetic")
-"""Data sets whose label maps have these colors."""

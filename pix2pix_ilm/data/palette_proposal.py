@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Int, Int64, UInt8
 from PIL import Image, ImageFilter
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.data.images import as_array, index_numbers, read_as
-from pix2pix_ilm.data.pairs import Direction, Pair, crop_half, find_pairs
+from pix2pix_ilm.data.pairs import Pair, crop_half, find_pairs
 from pix2pix_ilm.data.palette import MOST_CLASSES, Color, LabelClass, Palette, find_outside
 from pix2pix_ilm.data.parallel import all_or_listing
 from pix2pix_ilm.errors import UserError

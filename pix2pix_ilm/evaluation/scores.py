@@ -127,8 +127,7 @@ def translate_batches(
     """Yield photos of consecutive batches; the same whatever the batch size or the processes."""
     generator = generator.to(device)
     samples = range(sampling.samples) if sampling.dropout else [None]
-    for start in range(0, len(label_maps), batch_size):  # of nothing, ``split`` makes one batch
-        batch = label_maps[start : start + batch_size]
+    for batch in in_batches(label_maps, batch_size):
         photos = [
             generate(generator, batch, palette=palette, sample=s, seed=sampling.seed)
             for s in samples

@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from textwrap import shorten
 
 from pix2pix_ilm import checkpoints
-from pix2pix_ilm.errors import LockedError, UserError
+from pix2pix_ilm.errors import LockedError, UserError, shorten
 from pix2pix_ilm.training import loop, run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.logging import read_losses
 
-SHOWN = 80  # characters of a setting that a message repeats
 Say = Callable[[str], None]
 
 
@@ -45,7 +43,7 @@ def differences(before: dict, now: dict, prefix: str = "") -> Iterator[str]:
         if isinstance(value, dict) and isinstance(now[name], dict):
             yield from differences(value, now[name], f"{prefix}{name}.")
         elif value != now[name]:
-            old, new = (shorten(str(of), SHOWN, placeholder=" ...") for of in (value, now[name]))
+            old, new = (shorten(of) for of in (value, now[name]))
             yield f"{prefix}{name} {old} instead of {new}"
 
 

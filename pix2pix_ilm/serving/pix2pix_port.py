@@ -20,7 +20,7 @@ from pix2pix_ilm.checkpoints import (
     save_discriminator,
     save_generator,
 )
-from pix2pix_ilm.data.pairs import Direction
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.files import filling_folder
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field
 from tyro.constructors import PrimitiveConstructorSpec
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.data.augment import Augmentation
 from pix2pix_ilm.data.images import Channels
-from pix2pix_ilm.data.pairs import Direction
 from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette, find_palette
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError

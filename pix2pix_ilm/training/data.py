@@ -1,15 +1,17 @@
 """The images of a run: to train on, to draw samples from, and to validate on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from accelerate import PartialState
 
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.check import check_colors, describe_training
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import Pair, find_pairs
-from pix2pix_ilm.errors import SettingError
+from pix2pix_ilm.devices import is_main_process
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.terminal import say
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.validation import shown_split
@@ -28,6 +30,19 @@ class RunData:
     val_names: list[str]
     """Names of all pairs of the split that samples come from."""
 
+    def to(self, device: torch.device) -> "RunData":
+        """Copy all images to a device; UserError where they do not fit into its memory."""
+        sets = {"train": self.train, "samples": self.samples, "validation": self.validation}
+        try:
+            return replace(self, **{name: of and of.to(device) for name, of in sets.items()})
+        except torch.OutOfMemoryError:
+            size = sum(of.bytes for of in sets.values() if of) / 1e9
+            raise UserError(
+                f"{device}: expected room for all {len(self.train)} images of the training, "
+                f"{size:.1f} GB; choose a smaller --image-size, a part of them "
+                "(--train-split 'train[:1000]'), or --device cpu"
+            ) from None
+
 
 def load_data(config: TrainConfig) -> RunData:
     """Return the pairs of a run, with the channels or classes of its networks.
@@ -43,7 +58,7 @@ def load_data(config: TrainConfig) -> RunData:
     val_split = shown_split(config)
     val_pairs = find_pairs(root, val_split)
     state = PartialState()
-    if state.is_main_process:
+    if is_main_process():
         say(describe_training(root, config.train_split, val_split, train_pairs))
     if len(train_pairs) < config.batch_size * state.num_processes:
         of_all = f" divided by {state.num_processes} processes" if state.num_processes > 1 else ""

@@ -41,7 +41,7 @@ def train(config: TrainConfig) -> Path:
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run was saved and can be resumed.
     """
     accelerator = make_accelerator(config)
-    images = load_data(config)
+    images = load_data(config).to(accelerator.device)
     record = run_folder.RunRecord(
         config=config,
         data_digest=images.train.digest,
@@ -81,7 +81,7 @@ def resume(folder: Path, *, data: str | None = None, epochs: int | None = None) 
         if accelerator.is_main_process:
             run_folder.remove_leftovers(folder)
         config = run_folder.share_batch(record, accelerator.num_processes)
-        images = load_data(config)
+        images = load_data(config).to(accelerator.device)
         if images.train.digest != record.data_digest:
             raise UserError(
                 f"{record.config.data}: the training images are not those that {folder} was "
@@ -105,7 +105,7 @@ class TrainingRun:
         folder: the run's; a save in it is restored.
         accelerator: device, precision and processes.
         networks: as ``build_networks`` makes them.
-        images: to train on, to draw samples from, and to validate on.
+        images: to train on, to draw samples from, and to validate on; on the device.
     """
 
     def __init__(
@@ -119,8 +119,7 @@ class TrainingRun:
         self.config = config
         self.folder = folder
         self.accelerator = accelerator
-        self.pairs = images.train.to(accelerator.device)
-        self.samples = images.samples.to(accelerator.device)
+        self.pairs, self.samples = images.train, images.samples
         self.networks = networks
         self.saved_networks = self.networks.unwrap(accelerator)
         self.start = self.last_save = run_folder.restore(folder, self.saved_networks)
@@ -128,7 +127,7 @@ class TrainingRun:
         if images.validation is not None:
             logged = read_losses(folder / run_folder.METRICS)
             earlier = [row for _, row in logged if row.step <= self.start]
-            self.validation = Validation(images.validation.to(accelerator.device), config, earlier)
+            self.validation = Validation(images.validation, config, earlier)
         self.global_batch = config.batch_size * accelerator.num_processes
         self.steps_per_epoch = len(self.pairs) // self.global_batch
         self.total = config.epochs * self.steps_per_epoch
@@ -243,7 +242,7 @@ class TrainingRun:
         if not self.accelerator.is_main_process:
             return
         if self.is_due(done, self.config.sample_every):
-            generator = self.saved_networks.best_generator
+            generator = self.saved_networks.generator_in_use
             grid = write_samples(self.folder, generator, self.samples, done)
             log_samples(self.accelerator, grid, done)
         if self.config.validate_every and self.is_due(done, self.config.save_every):
@@ -258,7 +257,7 @@ class TrainingRun:
         if self.accelerator.is_main_process:
             folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
             files.make_folder(folder)
-            generator = self.saved_networks.best_generator
+            generator = self.saved_networks.generator_in_use
             run_folder.export_generator(folder, generator, done, self.config)
             run_folder.drop_older(folder.parent, self.config.keep_last)
 
@@ -266,7 +265,7 @@ class TrainingRun:
         """Measure the generator in use, in the main process; keep it if it is the best."""
         if self.validation is None or not self.accelerator.is_main_process:
             return {}
-        measured = self.validation.measure(self.saved_networks.best_generator)
+        measured = self.validation.measure(self.saved_networks.generator_in_use)
         if self.validation.is_best(measured):
             run_folder.export_best(self.folder, self.saved_networks, done, self.config)
         return measured

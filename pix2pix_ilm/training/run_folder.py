@@ -231,7 +231,7 @@ def save_run(folder: Path, networks: Networks, step: int, config: TrainConfig) -
     Raises:
         UserError: the disk is full or the like; what resuming needs of the last save is intact.
     """
-    export_generator(folder, networks.best_generator, step, config)
+    export_generator(folder, networks.generator_in_use, step, config)
     state = {name: part.state_dict() for name, part in networks.parts.items()} | {"step": step}
     write_atomically(folder / STATE, lambda file: torch.save(state, file))  # last: the step is done
 
@@ -255,7 +255,7 @@ def export_generator(folder: Path, generator: nn.Module, step: int, config: Trai
 def export_best(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
     """Write the best generator so far, and the discriminator to go on with, into ``best/``."""
     make_folder(folder / "best")
-    export_generator(folder / "best", networks.best_generator, step, config)
+    export_generator(folder / "best", networks.generator_in_use, step, config)
     save_discriminator(folder / "best", networks.discriminator.state_dict())
 
 

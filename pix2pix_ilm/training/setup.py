@@ -6,7 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float, Int64
@@ -21,7 +21,7 @@ from pix2pix_ilm.checkpoints import (
 from pix2pix_ilm.data.augment import random_crop_flip, random_crop_size
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import encode_label_maps
-from pix2pix_ilm.devices import pick_device
+from pix2pix_ilm.devices import is_main_process, pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.metrics import LPIPS_SMALLEST
 from pix2pix_ilm.models.discriminator import PatchDiscriminator
@@ -78,11 +78,6 @@ def resolve_step_mode(mode: StepMode, accelerator: Accelerator) -> StepMode:
     if mode == "auto":
         return "graph" if graphs else "eager"
     return mode
-
-
-def is_main_process() -> bool:
-    """Return True in the one process that speaks and writes."""
-    return PartialState().is_main_process
 
 
 def build_networks(

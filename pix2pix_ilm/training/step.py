@@ -45,7 +45,7 @@ class Networks:
         return {name: part for name, part in vars(self).items() if part is not None}
 
     @property
-    def best_generator(self) -> nn.Module:
+    def generator_in_use(self) -> nn.Module:
         """Return the generator to make photos with: the average, if there is one."""
         return self.generator if self.average is None else self.average.module
 
@@ -55,7 +55,7 @@ class Networks:
             self.average.update_parameters(self.generator)
 
     @property
-    def frozen_discriminator(self) -> nn.Module:
+    def unwrapped_discriminator(self) -> nn.Module:
         """Return the discriminator, to pass gradients through while its weights need none.
 
         Without DDP: that would wait for gradients which never come.
@@ -158,7 +158,7 @@ def generator_step(
     backward: Backward,
 ) -> list[Float[Tensor, ""]]:
     """Teach the generator to pass for the photo and to be close to it."""
-    discriminator = networks.frozen_discriminator.requires_grad_(False)
+    discriminator = networks.unwrapped_discriminator.requires_grad_(False)
     try:
         seen_map, seen_photo, seen_output = augment_pairs(
             objective.augmentation, label_map, photo, output

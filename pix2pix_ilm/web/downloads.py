@@ -5,13 +5,13 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Literal
 from uuid import uuid4
 
 import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from pix2pix_ilm.data import Direction
 from pix2pix_ilm.web.uploads import RGBImage
 
 MAX_NAME = 50  # characters of a model's name in a file's: those may have 255 bytes
@@ -31,7 +31,7 @@ def write_downloads(
     given: RGBImage,
     seen: RGBImage,
     photos: Sequence[tuple[str, RGBImage]],
-    direction: Literal["AtoB", "BtoA"],
+    direction: Direction,
 ) -> Downloads:
     """Write a label map, its photos, and the pair that can be trained on.
 

@@ -91,7 +91,7 @@ class ModelStore:
     """All models of a folder, and those named one by one.
 
     Args:
-        folder: whose subfolders are checkpoints; it may be missing.
+        folder: whose subfolders are checkpoints, which may be missing; None: there is none.
         chosen: further checkpoints, as of ``resolve_checkpoint``; they come first.
         device: where to compute.
         otherwise: folders of those to offer while there is no other.
@@ -106,7 +106,7 @@ class ModelStore:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         chosen: Sequence[str] = (),
         device: Device = "auto",
         otherwise: Sequence[Path] = (),
@@ -124,7 +124,8 @@ class ModelStore:
 
     def scan(self) -> Catalog:
         """Look through the folder anew, so that a training that just ended is there."""
-        found = sorted(self.folder.glob(f"*/{MODEL_CONFIG}"), key=time_written, reverse=True)
+        found = list(self.folder.glob(f"*/{MODEL_CONFIG}")) if self.folder else []
+        found.sort(key=time_written, reverse=True)
         folders = [file.parent for file in found]
         folders.sort(key=lambda folder: folder.name != SHIPPED_MODELS[0])
         named = [*self.chosen, *((self.name_of(folder), folder) for folder in folders)]

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pix2pix_ilm.data.images import as_array
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Color, Palette
+from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE, Color, Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_labels
 from pix2pix_ilm.data.synthetic.layout import lay_out
 from pix2pix_ilm.errors import UserError
@@ -87,7 +87,7 @@ def painter_props(palette: Palette = FACADES_PALETTE) -> dict[str, Any]:
         drawable: whether ``draw_facade`` draws with these classes.
         size: pixels of either side.
     """
-    drawable = set(map(tuple, palette.colors.tolist())) == set(PALETTE.values())
+    drawable = set(map(tuple, palette.colors.tolist())) == set(FACADES_COLORS.values())
     entries = facades_entries() if drawable else other_entries(palette)
     keys = chain(KEYS, repeat(""))  # those after the twelfth are chosen by mouse, or by arrows
     classes = [entry | {"key": key} for entry, key in zip(entries, keys, strict=False)]
@@ -100,7 +100,7 @@ def facades_entries() -> list[dict[str, str]]:
         {
             "name": name,
             "title": f"{cmp_name} in CMP Facades{HINTS.get(cmp_name, '')}",
-            "hex": hexadecimal(PALETTE[cmp_name]),
+            "hex": hexadecimal(FACADES_COLORS[cmp_name]),
         }
         for cmp_name, name in CLASS_NAMES.items()
     ]

@@ -80,7 +80,7 @@ def export_page(
     check_fillable(out)
     if not checkpoints:
         raise UserError("export page: expected at least one checkpoint, such as facades-ilm")
-    store = ModelStore(out / "none", checkpoints, "cpu")
+    store = ModelStore(None, checkpoints, "cpu")
     models = list(store.catalog.models.values())
     if len(models) < len(checkpoints):
         raise UserError(f"export page: two of {', '.join(checkpoints)} are the same model")

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFilter, UnidentifiedImageError
 
 from pix2pix_ilm.data.images import WHITE, as_array, as_indices, first_frame, index_numbers
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, Color, Palette
+from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE, Color, Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.error_handlers import shorten
 
@@ -70,7 +70,7 @@ def read_label_map(path: str | None, palette: Palette | None = None) -> RGBImage
 
 def ground(palette: Palette) -> Color:
     """Return the color of an empty picture."""
-    return PALETTE["facade"] if palette == FACADES_PALETTE else palette.classes[0].color
+    return FACADES_COLORS["facade"] if palette == FACADES_PALETTE else palette.classes[0].color
 
 
 def read_photo(path: str | None) -> RGBImage:

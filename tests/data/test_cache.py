@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from pix2pix_ilm.data import cache
+from pix2pix_ilm.data import Direction, cache
 from pix2pix_ilm.data.cache import PairedImages, default_cache, load_pairs
 from pix2pix_ilm.data.images import resize
-from pix2pix_ilm.data.pairs import Direction, Pair, find_pairs
+from pix2pix_ilm.data.pairs import Pair, find_pairs
 from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
 from pix2pix_ilm.errors import UserError
 

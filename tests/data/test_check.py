@@ -7,7 +7,7 @@ from PIL import Image
 from pix2pix_ilm.data.check import check_colors, check_folder, left_out
 from pix2pix_ilm.data.downloads import KNOWN, manifest
 from pix2pix_ilm.data.images import SUFFIXES
-from pix2pix_ilm.data.pairs import Pair, find_pairs
+from pix2pix_ilm.data.pairs import Pair, find_pairs, list_splits
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import SettingError, UserError
 
@@ -113,9 +113,14 @@ def test_unmatched_files_without_splits_are_said_once(tmp_path, noise, save):
 
 
 def test_the_real_data_set_is_recognized(root, monkeypatch):
-    assert "CMP Facades" not in check_folder(root)
-    known = replace(KNOWN["facades"], manifest=manifest(root))
+    with monkeypatch.context() as patch:  # other counts: no file is read a second time
+        patch.setattr("pix2pix_ilm.data.check.manifest", lambda _: pytest.fail("was read"))
+        assert "CMP Facades" not in check_folder(root)
+    splits = {split: len(find_pairs(root, split)) for split in list_splits(root)}
+    known = replace(KNOWN["facades"], splits=splits, manifest="of other files")
     monkeypatch.setitem(KNOWN, "facades", known)
+    assert "CMP Facades" not in check_folder(root)
+    monkeypatch.setitem(KNOWN, "facades", replace(known, manifest=manifest(root)))
     last = check_folder(root).splitlines()[-1]
     assert last.startswith("this is CMP Facades")
     assert "its direction is BtoA" in last

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pix2pix_ilm.data.images import encode_label_maps, to_model_range
 from pix2pix_ilm.data.palette import (
+    FACADES_COLORS,
     FACADES_PALETTE,
-    PALETTE,
     LabelClass,
     Palette,
     find_palette,
@@ -28,7 +28,7 @@ def palette_of(*colors):
 
 
 def test_the_twelve_classes_have_twelve_colors():
-    assert len(PALETTE) == len(set(PALETTE.values())) == len(FACADES_PALETTE) == 12
+    assert len(FACADES_COLORS) == len(set(FACADES_COLORS.values())) == len(FACADES_PALETTE) == 12
     assert FACADES_PALETTE.title == "facades"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE, find_palette
+from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE, find_palette
 from pix2pix_ilm.data.palette_proposal import propose_palette, to_json, voc_color
 from pix2pix_ilm.data.synthetic.dataset import synthesize
 from pix2pix_ilm.errors import UserError
@@ -36,7 +36,7 @@ def test_compressed_and_smoothed_label_maps_have_the_colors_of_their_regions(tmp
     root = pairs_of(tmp_path, save, label_maps, format="JPEG", quality=90, subsampling=0)
     palette, _ = propose_palette(root, direction="AtoB")
     found = np.array([one.color for one in palette.classes])
-    distance = np.linalg.norm(found[:, None] - np.array(list(PALETTE.values())), axis=2)
+    distance = np.linalg.norm(found[:, None] - np.array(list(FACADES_COLORS.values())), axis=2)
     assert (distance.min(axis=1) < 6).all()  # nothing is invented
     assert (distance.min(axis=0) < 6).all()  # and nothing is missed
 
@@ -44,7 +44,7 @@ def test_compressed_and_smoothed_label_maps_have_the_colors_of_their_regions(tmp
 def test_side_by_side_pairs_are_read_on_their_side(tmp_path):
     synthesize(tmp_path / "drawn", 12, 64)
     palette, _ = propose_palette(tmp_path / "drawn")
-    assert {one.color for one in palette.classes} <= set(PALETTE.values())
+    assert {one.color for one in palette.classes} <= set(FACADES_COLORS.values())
     assert len(palette) > 6
 
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from pix2pix_ilm.data.cache import PairedImages
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS
 from pix2pix_ilm.evaluation.baselines import baselines, class_colors, constant_color
 
-COLORS = torch.tensor(list(PALETTE.values()), dtype=torch.uint8)
+COLORS = torch.tensor(list(FACADES_COLORS.values()), dtype=torch.uint8)
 
 
 def drawn(classes: torch.Tensor, photo: torch.Tensor) -> PairedImages:

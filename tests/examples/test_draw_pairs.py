@@ -8,10 +8,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from pix2pix_ilm.data.check import check_folder
-from pix2pix_ilm.data.images import open_image, read_image
+from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.pairs import find_pairs
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
@@ -73,7 +74,7 @@ def test_gray_lies_in_a_folder_of_its_own_with_one_channel(drawn):
     assert len(pairs) == 18
     for pair, position in zip(pairs[:3], range(3), strict=True):
         assert pair.files == tuple(drawn["gray"] / side / f"{pair.name}.png" for side in "AB")
-        a, b = (open_image(file) for file in pair.files)
+        a, b = (Image.open(file) for file in pair.files)
         assert (a.mode, b.mode) == ("L", "RGB")
         assert np.array_equal(b, photo_of(position))
         assert np.array_equal(a, b.convert("L"))

@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import nbformat
@@ -11,6 +13,7 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Jupyter's own packages
 def test_the_notebook_translates_trains_and_translates_again(tmp_path, monkeypatch):
     monkeypatch.setenv("QUICKSTART_TINY", "1")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells)  # what is kept is not run

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS
 from pix2pix_ilm.reproduction.summary import (
     Appearance,
     RunSummary,
@@ -45,8 +45,8 @@ def test_the_table_has_means_and_deviations_over_seeds():
 
 
 def test_flat_regions_are_inside_their_class_by_four_pixels():
-    label_map = np.full((64, 64, 3), PALETTE["background"], np.uint8)
-    label_map[20:50, 10:60] = PALETTE["facade"]
+    label_map = np.full((64, 64, 3), FACADES_COLORS["background"], np.uint8)
+    label_map[20:50, 10:60] = FACADES_COLORS["facade"]
     regions = flat_regions([label_map])
     expected = torch.zeros(1, 64, 64, dtype=torch.bool)
     expected[:, 24:46, 14:56] = True

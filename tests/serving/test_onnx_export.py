@@ -14,7 +14,7 @@ from torch import nn
 
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.images import to_model_range, to_uint8
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.inference import infer
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -134,7 +134,7 @@ def test_drawn_label_maps_have_the_classes_colors_at_any_size(height, width):
     assert label_maps.shape == (2, 3, height, width)
     colors = {tuple(color) for color in to_uint8(label_maps).flatten(0, 2).unique(dim=0).tolist()}
     assert len(colors) > 3
-    assert colors <= {tuple(color) for color in PALETTE.values()}
+    assert colors <= {tuple(color) for color in FACADES_COLORS.values()}
     assert drawn_labels(1, height, width).shape == (2, 1, height, width)
 
 

@@ -26,7 +26,8 @@ from pix2pix_ilm.training.setup import build_networks, make_accelerator
 def new_run(config):
     accelerator = make_accelerator(config)
     networks = build_networks(config, accelerator)
-    return loop.TrainingRun(config, config.checkpoints, accelerator, networks, load_data(config))
+    images = load_data(config).to(accelerator.device)
+    return loop.TrainingRun(config, config.checkpoints, accelerator, networks, images)
 
 
 def test_a_run_leaves_all_that_it_promises(config):
@@ -201,6 +202,18 @@ def test_a_batch_larger_than_the_data_is_refused_before_a_folder_is_made(config)
     with pytest.raises(UserError, match="batch_size: expected at most the 8"):
         loop.train(replace(config, batch_size=9))
     assert not (config.checkpoints / "run").exists()
+
+
+def test_images_that_do_not_fit_on_the_device_are_refused_and_leave_nothing(config, monkeypatch):
+    def full(_images, _device):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("pix2pix_ilm.data.cache.PairedImages.to", full)
+    before = set(config.checkpoints.iterdir())
+    expected = r"^cpu: expected room for all 8 images of the training, 0\.\d GB; choose a smaller"
+    with pytest.raises(UserError, match=expected):
+        loop.train(config)
+    assert set(config.checkpoints.iterdir()) == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

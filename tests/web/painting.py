@@ -8,7 +8,7 @@ import numpy as np
 from playwright.sync_api import Page, expect
 from web.visitor import wait_until
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS
 from pix2pix_ilm.web.painter import (
     CANVAS_SIZE,
     decode_drawing,
@@ -25,7 +25,7 @@ COLORS = {entry["name"]: tuple(bytes.fromhex(entry["hex"][1:])) for entry in CLA
 def coarse_label_map(seed: int) -> np.ndarray:
     """Draw blocks of 8x8 pixels in random classes."""
     rng = np.random.default_rng(seed)
-    blocks = rng.choice(np.array(list(PALETTE.values()), np.uint8), (32, 32))
+    blocks = rng.choice(np.array(list(FACADES_COLORS.values()), np.uint8), (32, 32))
     return np.kron(blocks, np.ones((8, 8, 1), np.uint8))
 
 

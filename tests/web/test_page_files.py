@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from web.visitor import wait_until
 
 from pix2pix_ilm.data.images import read_image
-from pix2pix_ilm.data.palette import FACADES_PALETTE, PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE
 from pix2pix_ilm.web.painter import CANVAS_SIZE, draw_facade
 from pix2pix_ilm.web.uploads import clean_edges, resize, snap_to_palette
 
@@ -209,7 +209,7 @@ def test_unusual_files_are_understood(uploader, translate, save):
     clear = np.dstack([LABEL_MAP, np.full((60, 80), 255, np.uint8)])
     clear[:30, :, :3], clear[:30, :, 3] = 77, 0
     on_wall = LABEL_MAP.copy()
-    on_wall[:30] = PALETTE["facade"]
+    on_wall[:30] = FACADES_COLORS["facade"]
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     files = {

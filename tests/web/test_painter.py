@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, PALETTE
+from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, FACADES_COLORS
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.painter import (
     CANVAS_SIZE,
@@ -107,12 +107,12 @@ def test_anything_else_is_refused_in_one_sentence(value):
 
 def test_every_class_is_there_once_with_its_own_color_and_key():
     entries = painter_props()["classes"]
-    colors = {"#" + bytes(color).hex(): name for name, color in PALETTE.items()}
+    colors = {"#" + bytes(color).hex(): name for name, color in FACADES_COLORS.items()}
     assert {entry["hex"] for entry in entries} == set(colors)
     for entry in entries:
         assert entry["title"].startswith(colors[entry["hex"]])
     for field in ("name", "key"):
-        assert len({entry[field] for entry in entries}) == len(PALETTE)
+        assert len({entry[field] for entry in entries}) == len(FACADES_COLORS)
     assert entries[0]["name"] == "Wall"
 
 
@@ -131,18 +131,18 @@ def test_the_value_is_no_part_of_the_template():
 def test_random_facades_differ_and_have_only_the_palettes_colors():
     one, other = draw_facade(), draw_facade()
     assert not np.array_equal(one, other)
-    assert {tuple(color) for color in one.reshape(-1, 3).tolist()} <= set(PALETTE.values())
+    assert {tuple(color) for color in one.reshape(-1, 3).tolist()} <= set(FACADES_COLORS.values())
     assert np.array_equal(draw_facade(3), draw_facade(3))
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 200), (200, 300), (256, 256), (16, 1000)])
 def test_an_upload_keeps_its_shape_in_the_painter(uploads, width, height):
-    label_map = np.full((height, width, 3), PALETTE["facade"], np.uint8)
-    label_map[:, : width // 2] = PALETTE["window"]
+    label_map = np.full((height, width, 3), FACADES_COLORS["facade"], np.uint8)
+    label_map[:, : width // 2] = FACADES_COLORS["window"]
     path = uploads / "map.png"
     Image.fromarray(label_map).save(path)
     seen = fit_to_canvas(read_label_map(str(path)), clean=False)
-    inside = (seen != PALETTE["background"]).any(axis=2)
+    inside = (seen != FACADES_COLORS["background"]).any(axis=2)
     rows, columns = inside.any(axis=1).nonzero()[0], inside.any(axis=0).nonzero()[0]
     assert max(len(rows), len(columns)) == CANVAS_SIZE
     assert len(columns) / len(rows) == pytest.approx(width / height, abs=0.005)
@@ -151,8 +151,10 @@ def test_an_upload_keeps_its_shape_in_the_painter(uploads, width, height):
 
 
 def test_cleaning_takes_away_what_jpeg_leaves_at_edges_and_nothing_else(uploads):
-    label_map = np.full((256, 256, 3), PALETTE["facade"], np.uint8)
-    label_map[40:200, 40:200] = PALETTE["balcony"]  # between them lie colors of other classes
+    label_map = np.full((256, 256, 3), FACADES_COLORS["facade"], np.uint8)
+    label_map[40:200, 40:200] = FACADES_COLORS[
+        "balcony"
+    ]  # between them lie colors of other classes
     blurred, exact = uploads / "map.jpg", uploads / "map.png"
     Image.fromarray(label_map).save(blurred, quality=50)
     Image.fromarray(label_map).save(exact)

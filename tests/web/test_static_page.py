@@ -19,7 +19,7 @@ from web.test_page_looks import expect_no_violation
 from web.visitor import Visitor, pixels, wait_until
 
 from pix2pix_ilm import cli
-from pix2pix_ilm.data.palette import PALETTE, LabelClass, Palette
+from pix2pix_ilm.data.palette import FACADES_COLORS, LabelClass, Palette
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.models.generator import GeneratorConfig
 from pix2pix_ilm.models.norms import NormName
@@ -214,9 +214,9 @@ def test_what_is_transparent_is_of_the_chosen_models_ground(open_site, translate
     visitor = open_site()
     visitor.drop_in("upload-label", tmp_path / "cut.png")
     for model, color in (
-        ("colors", PALETTE["facade"]),
+        ("colors", FACADES_COLORS["facade"]),
         ("other", OTHER.classes[0].color),
-        ("gray", PALETTE["facade"]),
+        ("gray", FACADES_COLORS["facade"]),
     ):
         visitor.page.locator("#model").select_option(model)
         on_ground = picture[:, :, :3].copy()

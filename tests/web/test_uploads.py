@@ -5,7 +5,7 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from PIL import Image
 
-from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, FACADES_PALETTE, PALETTE
+from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, FACADES_COLORS, FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.uploads import (
     files_input,
@@ -17,7 +17,7 @@ from pix2pix_ilm.web.uploads import (
     snap_to_palette,
 )
 
-COLORS = set(PALETTE.values())
+COLORS = set(FACADES_COLORS.values())
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_every_known_format_is_read(uploads, suffix):
 def test_transparent_pixels_are_wall_in_a_label_map_and_white_in_a_photo(uploads):
     path = uploads / "a.png"
     Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(path)
-    assert (read_label_map(str(path)) == PALETTE["facade"]).all()
+    assert (read_label_map(str(path)) == FACADES_COLORS["facade"]).all()
     assert (read_photo(str(path)) == 255).all()
 
 
@@ -161,15 +161,15 @@ def test_refusals_repeat_little_of_a_long_name(uploads):
 def test_what_is_transparent_is_of_an_empty_pictures_class(uploads):
     path = uploads / "map.png"
     Image.new("RGBA", (20, 20), (255, 255, 255, 0)).save(path)
-    assert (read_label_map(str(path), FACADES_PALETTE) == PALETTE["facade"]).all()
+    assert (read_label_map(str(path), FACADES_PALETTE) == FACADES_COLORS["facade"]).all()
     assert (read_label_map(str(path), CITYSCAPES_PALETTE) == (0, 0, 0)).all()
 
 
 def test_snapping_moves_to_the_nearest_color_and_counts_what_moved():
-    label_map = np.tile(np.array(PALETTE["door"], np.uint8), (10, 10, 1))
+    label_map = np.tile(np.array(FACADES_COLORS["door"], np.uint8), (10, 10, 1))
     label_map[0] = (3, 204, 250)
     snapped, fraction = snap_to_palette(label_map, FACADES_PALETTE)
-    assert (snapped == PALETTE["door"]).all()
+    assert (snapped == FACADES_COLORS["door"]).all()
     assert fraction == pytest.approx(0.1)
     again, moved = snap_to_palette(snapped, FACADES_PALETTE)
     assert np.array_equal(again, snapped)

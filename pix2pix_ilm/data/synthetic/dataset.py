@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS
 from pix2pix_ilm.data.synthetic.layout import Element, lay_out
 from pix2pix_ilm.data.synthetic.render import Picture, draw_photo
 from pix2pix_ilm.errors import ArgumentError
@@ -27,8 +27,8 @@ def draw_pair(seed: int, size: int = 256) -> tuple[Picture, Picture]:
         size: Width and height in pixels, 32 to 1024.
 
     Returns:
-        The label map, whose pixels all have a color of `PALETTE`, and its photo, both uint8 of
-        shape (size, size, 3).
+        The label map, whose pixels all have a color of `FACADES_COLORS`, and its photo, both
+        (size, size, 3) uint8.
 
     Raises:
         ValueError: The size is out of range.
@@ -84,5 +84,5 @@ def draw_labels(elements: Iterable[Element], size: int) -> Picture:
     """Draw a label map, (size, size, 3) uint8 in colors of the palette; later elements on top."""
     label_map = np.empty((size, size, 3), np.uint8)
     for element in elements:
-        label_map[element.box.pixels(size)] = PALETTE[element.kind]
+        label_map[element.box.pixels(size)] = FACADES_COLORS[element.kind]
     return label_map

@@ -43,7 +43,7 @@ class Element:
     """One thing in the picture; later elements hide earlier ones."""
 
     kind: str
-    """Its class, a key of `PALETTE`."""
+    """Its class, a key of `FACADES_COLORS`."""
     box: Box
     style: str = ""
     """Its look where a class has several, a key of `PAINTERS`."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.palette import PALETTE
+from pix2pix_ilm.data.palette import FACADES_COLORS
 from pix2pix_ilm.data.synthetic.dataset import draw_pair, synthesize
 from pix2pix_ilm.errors import UserError
 
@@ -18,7 +18,7 @@ def pairs():
 
 
 def mask(label_maps, kind):
-    return (label_maps == PALETTE[kind]).all(axis=-1)
+    return (label_maps == FACADES_COLORS[kind]).all(axis=-1)
 
 
 def mean_colors(pairs, kind):
@@ -35,7 +35,7 @@ def explained_variance(label_maps, photo):
     """Share of the photo's variance that the mean colors of its classes explain."""
     photo = photo.astype(float)
     predicted = photo.copy()
-    for kind in PALETTE:
+    for kind in FACADES_COLORS:
         where = mask(label_maps, kind)
         predicted[where] = photo[where].mean(axis=0) if where.any() else 0
     return 1 - np.mean((photo - predicted) ** 2) / photo.var(axis=(0, 1)).mean()
@@ -63,10 +63,10 @@ def test_different_seeds_draw_different_label_maps_and_photos(pairs):
 def test_label_maps_consist_of_palette_colors_only(size):
     for seed in range(8):
         colors = {tuple(color) for color in draw_pair(seed, size)[0].reshape(-1, 3).tolist()}
-        assert colors <= set(PALETTE.values())
+        assert colors <= set(FACADES_COLORS.values())
 
 
-@pytest.mark.parametrize("kind", PALETTE)
+@pytest.mark.parametrize("kind", FACADES_COLORS)
 def test_every_class_occurs_in_several_facades(pairs, kind):
     assert sum(mask(label_maps, kind).any() for label_maps, _ in pairs) >= 5
 
@@ -127,7 +127,7 @@ def test_photos_are_aligned_with_their_label_maps(pairs):
                 assert aligned > explained_variance(label_maps, np.roll(photo, shift, axis)) + 0.02
 
 
-@pytest.mark.parametrize("kind", PALETTE)
+@pytest.mark.parametrize("kind", FACADES_COLORS)
 def test_photos_are_textured_within_every_class(pairs, kind):
     masked = [photo[mask(label_maps, kind)] for label_maps, photo in pairs]
     spreads = [pixels.std(axis=0).mean() for pixels in masked if len(pixels) > 50]
@@ -193,9 +193,9 @@ def test_synthesize_writes_photos_left_and_exact_label_maps_right(tmp_path):
             assert image.mode == "RGB"
             assert image.size == (128, 64)
             photo, label_maps = np.hsplit(np.asarray(image), 2)
-        known = [mask(half, kind) for half in (photo, label_maps) for kind in PALETTE]
-        assert not np.any(known[: len(PALETTE)])
-        assert np.any(known[len(PALETTE) :], axis=0).all()
+        known = [mask(half, kind) for half in (photo, label_maps) for kind in FACADES_COLORS]
+        assert not np.any(known[: len(FACADES_COLORS)])
+        assert np.any(known[len(FACADES_COLORS) :], axis=0).all()
         assert explained_variance(label_maps, photo) > 0.1
 
 
