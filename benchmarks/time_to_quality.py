@@ -239,15 +239,17 @@ def table(
 ) -> Table:
     """Return minutes, and images, to every threshold."""
     shown = Table(title="minutes (images) until LPIPS on val")
-    for column in ("recipe", "s a step", *(f"{value:g}" for value in options.thresholds), "least"):
+    thresholds = [f"{value:g}" for value in options.thresholds]
+    for column in ("recipe", "s a step", *thresholds, "least", "at the end"):
         shown.add_column(column, justify="left" if column == "recipe" else "right")
     for recipe, course in minutes.items():
         cells = []
         for threshold in options.thresholds:
             taken, seen = (first_below(of[recipe], threshold) for of in (minutes, images))
             cells.append("not reached" if taken is None else f"{taken:.0f} ({seen:.0f})")
-        least = min(lpips for _, lpips in course)
-        shown.add_row(recipe, f"{seconds[recipe]:.2f}", *cells, f"{least:.3f}")
+        least = min(course, key=lambda point: point[1])
+        cells += [f"{lpips:.3f} after {minute:.0f} min" for minute, lpips in (least, course[-1])]
+        shown.add_row(recipe, f"{seconds[recipe]:.2f}", *cells)
     return shown
 
 

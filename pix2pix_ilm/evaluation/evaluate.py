@@ -112,7 +112,7 @@ def evaluate_checkpoints(
     Args:
         checkpoints: trained models, as of ``resolve_checkpoint``; those whose configurations
             differ in nothing but the seed are taken for seeds of one configuration.
-        data: a folder of pairs, "facades" or "synthetic".
+        data: a folder of pairs, or a name as of ``data_folder``.
         split: a split or a slice of one, or "paper": the ILM Norm paper's held-out 200.
         scorer: metrics, sampling and device.
         baselines_from: split whose photos baselines are fitted on; unset: no baselines.

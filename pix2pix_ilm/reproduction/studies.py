@@ -155,7 +155,7 @@ def make_arms(design: Design, data: str, flags: Sequence[str]) -> list[Arm]:
 
     Args:
         design: the study.
-        data: folder of image pairs, or one of the data sets' names, such as "facades".
+        data: folder of image pairs, or a name as of ``data_folder``.
         flags: of ``pix2pix-ilm train``, for all trainings.
 
     Raises:

@@ -128,7 +128,7 @@ def require_onnx() -> None:
             import_module(package)
         except ImportError:
             raise UserError(
-                f"export: {package} is missing; install it with: uv sync --extra onnx"
+                f"export: {package} is missing; install it with: pip install {package}"
             ) from None
 
 
