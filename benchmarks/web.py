@@ -38,6 +38,7 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.models.norms import NormName
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.run_folder import export_generator
+from pix2pix_ilm.training.settings import describe_generator
 
 ADDRESS = re.compile(r"open at (http://\S+?)/? ")
 PHOTO_CHANGED = """before => {
@@ -96,7 +97,9 @@ def serving(options: Options, folder: Path) -> Iterator[tuple[str, psutil.Proces
     else:
         config = TrainConfig(generator=GeneratorConfig(ngf=options.ngf, norm=options.norm))
         (folder / "random").mkdir()
-        export_generator(folder / "random", UNetGenerator(config.sized_generator), 0, config)
+        export_generator(
+            folder / "random", UNetGenerator(config.sized_generator), 0, describe_generator(config)
+        )
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:

@@ -14,6 +14,7 @@ from pix2pix_ilm.models.discriminator import DiscriminatorConfig, PatchDiscrimin
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.settings import describe_generator
 from pix2pix_ilm.training.step import Networks
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
@@ -117,7 +118,9 @@ def write_checkpoint(
     optimizers = (torch.optim.Adam(n.parameters()) for n in (generator, discriminator))
     folder = parent / name
     folder.mkdir()
-    run_folder.save_run(folder, Networks(generator, discriminator, *optimizers), 7, config)
+    run_folder.save_run(
+        folder, Networks(generator, discriminator, *optimizers), 7, describe_generator(config)
+    )
     return folder
 
 

@@ -31,7 +31,7 @@ class Check:
     path: Positional[Path]
     """The data set's folder."""
     label_classes: str = "none"
-    """facades, cityscapes, or a JSON file of classes: index maps must not have numbers of others."""
+    """facades, cityscapes, or a JSON file of classes: index maps must not have others' numbers."""
     direction: Direction = "BtoA"
     """Side of the label maps, where there are label classes: A (AtoB), or B (BtoA)."""
 

@@ -20,7 +20,8 @@ class Evaluate:
     """Trained models: folders such as checkpoints/NAME, models of the package, or OWNER/NAME on
     the Hugging Face hub. Those that differ only in their seed share a row."""
     data: str = "facades"
-    """Folder of image pairs; 'facades', 'maps' and 'cityscapes' lie in data/, 'synthetic' is drawn."""
+    """Folder of image pairs; 'facades', 'maps' and 'cityscapes' lie in data/; 'synthetic' is
+    drawn."""
     split: str = "test"
     """Split to evaluate on, a slice of one, or 'paper': the ILM Norm paper's held-out 200."""
     outputs: Path | None = None

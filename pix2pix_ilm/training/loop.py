@@ -6,6 +6,7 @@ Every random draw of a step follows from (seed, process, step), and the order of
 
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from pix2pix_ilm.training.data import RunData, load_data
 from pix2pix_ilm.training.diagnostics import write_diagnosis
 from pix2pix_ilm.training.interrupts import Interrupted, catch_signals, report_lost_peers
 from pix2pix_ilm.training.logging import Reporter, mean_losses, read_losses
+from pix2pix_ilm.training.settings import describe_generator
 from pix2pix_ilm.training.setup import (
     build_networks,
     make_accelerator,
@@ -129,6 +131,8 @@ class TrainingRun:
             earlier = [row for _, row in logged if row.step <= self.start]
             self.validation = Validation(images.validation, config, earlier)
         self.global_batch = config.batch_size * accelerator.num_processes
+        whole = replace(config, batch_size=self.global_batch)
+        self.model_config = describe_generator(whole, images.train.digest)
         self.steps_per_epoch = len(self.pairs) // self.global_batch
         self.total = config.epochs * self.steps_per_epoch
 
@@ -171,16 +175,20 @@ class TrainingRun:
                 stopping = self.is_stopping(signals, done)
                 saving = stopping or self.is_due(done, config.save_every)
                 validating = self.is_due(done, config.validate_every)
-                if saving or validating or done % config.log_every == 0:
-                    measured = self.validate(done) if validating else {}
+                keeping = self.is_due(done, config.keep_every)
+                writing = saving or validating or keeping
+                if writing or done % config.log_every == 0:
                     names = config.objective.loss_names
                     means = mean_losses(losses, names, accelerator, done, self.tell_last_save)
+                    if writing:
+                        self.check_weights(done)
+                    measured = self.validate(done) if validating else {}
                     reporter.report(done, means | measured, learning_rate)
                     losses.clear()
 
                 # What can be looked at, and what training continues from.
                 self.show(done)
-                if self.is_due(done, config.keep_every):
+                if keeping:
                     self.keep_generator(done)
                 if saving:
                     self.save(done)
@@ -231,10 +239,18 @@ class TrainingRun:
         expected = f"at least {done}, of which step {self.start} is saved"
         raise SettingError("epochs", expected, self.config.epochs)
 
+    def check_weights(self, done: int) -> None:
+        """Refuse to write weights that are lost, though no loss has shown it yet."""
+        if not self.saved_networks.finite:
+            raise UserError(
+                f"step {done}: the weights became infinite; {self.tell_last_save()}; try a lower "
+                "learning rate"
+            )
+
     def save(self, done: int) -> None:
         """Write the state of all networks, in the main process."""
         if self.accelerator.is_main_process:
-            run_folder.save_run(self.folder, self.saved_networks, done, self.config)
+            run_folder.save_run(self.folder, self.saved_networks, done, self.model_config)
         self.last_save = done
 
     def show(self, done: int) -> None:
@@ -258,7 +274,7 @@ class TrainingRun:
             folder = self.folder / "epochs" / f"{done // self.steps_per_epoch:04d}"
             files.make_folder(folder)
             generator = self.saved_networks.generator_in_use
-            run_folder.export_generator(folder, generator, done, self.config)
+            run_folder.export_generator(folder, generator, done, self.model_config)
             run_folder.drop_older(folder.parent, self.config.keep_last)
 
     def validate(self, done: int) -> dict[str, float]:
@@ -267,7 +283,7 @@ class TrainingRun:
             return {}
         measured = self.validation.measure(self.saved_networks.generator_in_use)
         if self.validation.is_best(measured):
-            run_folder.export_best(self.folder, self.saved_networks, done, self.config)
+            run_folder.export_best(self.folder, self.saved_networks, done, self.model_config)
         return measured
 
     def tell_last_save(self) -> str:

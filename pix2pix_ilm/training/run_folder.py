@@ -35,7 +35,6 @@ from pix2pix_ilm.checkpoints import (
     save_discriminator,
     save_generator,
 )
-from pix2pix_ilm.data.datasets import named_path
 from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
 from pix2pix_ilm.files import (
     TEMPORARY,
@@ -47,7 +46,6 @@ from pix2pix_ilm.files import (
     write_atomically,
 )
 from pix2pix_ilm.training.config import TrainConfig
-from pix2pix_ilm.training.settings import recipe
 from pix2pix_ilm.training.step import Networks
 
 RUN, METRICS, LOCK = "run.json", "metrics.jsonl", ".lock"
@@ -225,7 +223,7 @@ def open_run(folder: Path) -> RunRecord:
     return read_json(folder / RUN, RunRecord)
 
 
-def save_run(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
+def save_run(folder: Path, networks: Networks, step: int, config: ModelConfig) -> None:
     """Write all that resuming needs in one file, and the generator for everybody else.
 
     Raises:
@@ -236,23 +234,12 @@ def save_run(folder: Path, networks: Networks, step: int, config: TrainConfig) -
     write_atomically(folder / STATE, lambda file: torch.save(state, file))  # last: the step is done
 
 
-def export_generator(folder: Path, generator: nn.Module, step: int, config: TrainConfig) -> None:
+def export_generator(folder: Path, generator: nn.Module, step: int, config: ModelConfig) -> None:
     """Write a training's generator, so that it can be used."""
-    model_config = ModelConfig(
-        generator=config.sized_generator,
-        image_size=config.image_size,
-        direction=config.direction,
-        data=named_path(config.data),
-        step=step,
-        discriminator_norm=config.discriminator.norm,
-        seed=config.seed,
-        palette=config.label_classes,
-        recipe=recipe(config),
-    )
-    save_generator(folder, generator.state_dict(), model_config)
+    save_generator(folder, generator.state_dict(), replace(config, step=step))
 
 
-def export_best(folder: Path, networks: Networks, step: int, config: TrainConfig) -> None:
+def export_best(folder: Path, networks: Networks, step: int, config: ModelConfig) -> None:
     """Write the best generator so far, and the discriminator to go on with, into ``best/``."""
     make_folder(folder / "best")
     export_generator(folder / "best", networks.generator_in_use, step, config)

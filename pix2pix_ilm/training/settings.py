@@ -5,10 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pix2pix_ilm.checkpoints import ModelConfig
+from pix2pix_ilm.data.datasets import named_path
 from pix2pix_ilm.training.config import TrainConfig
 
 OTHERWISE_KNOWN = (
-    "data", "direction", "epochs", "batch_size", "generator", "image_size", "label_classes", "seed",
+    "data", "direction", "epochs", "generator", "image_size", "label_classes", "seed",
 )  # fmt: skip
 """Settings that a generator's folder has elsewhere, or that its number of steps tells."""
 WITHOUT_EFFECT = (
@@ -18,6 +20,7 @@ WITHOUT_EFFECT = (
 )  # fmt: skip
 """Settings that change nothing of what is learned."""
 
+DIGEST_SHOWN = 12  # characters
 Plain = bool | int | float | str
 
 
@@ -38,16 +41,49 @@ def hyper_parameters(config: TrainConfig) -> dict[str, Plain]:
     }
 
 
-def recipe(config: TrainConfig) -> dict[str, Plain]:
+def describe_generator(config: TrainConfig, data_digest: str = "") -> ModelConfig:
+    """Return what is written beside a training's generator, but for its step.
+
+    Args:
+        config: the training's, with the batch of all processes.
+        data_digest: of the pairs that it is trained on.
+    """
+    return ModelConfig(
+        generator=config.sized_generator,
+        image_size=config.image_size,
+        direction=config.direction,
+        data=named_path(config.data),
+        step=None,
+        discriminator_norm=config.discriminator.norm,
+        seed=config.seed,
+        palette=config.label_classes,
+        recipe=recipe(config, data_digest),
+    )
+
+
+def recipe(config: TrainConfig, data_digest: str = "") -> dict[str, Plain]:
     """Return the settings that tell how a generator was trained, beside what else is known of it.
 
     Two trainings whose generators, data, seeds and recipes are equal learn the same.
+
+    Args:
+        config: the training's, with the batch of all processes.
+        data_digest: of the pairs that it is trained on.
     """
     settings = hyper_parameters(config)
     if config.init_from is not None:
-        settings["init_from"] = Path(config.init_from).name
+        settings["init_from"] = name_in_run(Path(config.init_from))
+    if data_digest:
+        settings["data_digest"] = data_digest[:DIGEST_SHOWN]
     return {
         name: value
         for name, value in settings.items()
         if name.partition(".")[0] not in (*OTHERWISE_KNOWN, *WITHOUT_EFFECT)
     }
+
+
+def name_in_run(checkpoint: Path) -> str:
+    """Return NAME, NAME/best or NAME/epochs/0005, without the folders that the run lies in."""
+    if checkpoint.parent.name == "epochs":
+        return Path(*checkpoint.parts[-3:]).as_posix()
+    return Path(*checkpoint.parts[-2 if checkpoint.name == "best" else -1 :]).as_posix()

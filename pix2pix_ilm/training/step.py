@@ -49,6 +49,13 @@ class Networks:
         """Return the generator to make photos with: the average, if there is one."""
         return self.generator if self.average is None else self.average.module
 
+    @property
+    def finite(self) -> bool:
+        """Return True if no weight or average is infinite or NaN; the device is waited for."""
+        networks = [part for part in self.parts.values() if isinstance(part, nn.Module)]
+        tensors = (of for network in networks for of in network.state_dict().values())
+        return bool(torch.stack([of.isfinite().all() for of in tensors]).all())
+
     def update_average(self) -> None:
         """Move the average, if there is one, toward the generator."""
         if self.average is not None:

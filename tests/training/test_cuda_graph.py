@@ -19,6 +19,7 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.training import loop, run_folder, setup, step
 from pix2pix_ilm.training.cuda_graph import WARMUP_STEPS, CapturedStep, cuda_capture
 from pix2pix_ilm.training.interrupts import Interrupted
+from pix2pix_ilm.training.settings import describe_generator
 from pix2pix_ilm.training.setup import build_networks, make_accelerator, place_optimizers
 
 # Whole runs: shapes are checked where the parts are tested, and take a fifth of the time here.
@@ -224,7 +225,7 @@ def test_a_state_that_a_graph_saved_is_resumed_without_one(config, plain, tmp_pa
         [group] = optimizer.param_groups
         assert isinstance(group["lr"], torch.Tensor)
         assert group["capturable"]
-    run_folder.save_run(half, networks, 24, config)
+    run_folder.save_run(half, networks, 24, describe_generator(config))
     assert isinstance(state_of(half)["generator_optimizer"]["param_groups"][0]["lr"], torch.Tensor)
 
     longer = {"epochs": 4}

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -13,6 +14,7 @@ from pix2pix_ilm import checkpoints
 from pix2pix_ilm.data.images import to_model_range, to_uint8
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import SettingError, UserError
+from pix2pix_ilm.evaluation.evaluate import distinct_titles
 from pix2pix_ilm.inference import flushes_denormals
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
 from pix2pix_ilm.models.generator import GeneratorConfig
@@ -187,6 +189,53 @@ def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch)
     with pytest.raises(UserError, match=r"step 10: the l1 loss became nan; step 8 is saved"):
         loop.train(config)
     assert state_of(config.checkpoints / "run")["step"] == 8
+
+
+@pytest.mark.parametrize("lost", ["losses", "weights"])
+def test_what_is_kept_of_a_run_that_diverges_is_from_before(config, monkeypatch, lost):
+    original = setup.train_step
+
+    def exploding(networks, *arguments, **options):
+        losses = original(networks, *arguments, **options)
+        exploding.calls += 1
+        if exploding.calls < 12:
+            return losses
+        with torch.no_grad():  # it is lost in the last step of an epoch, or some steps before
+            next(networks.generator.parameters()).fill_(np.nan)
+        return losses * np.nan if lost == "losses" else losses
+
+    exploding.calls = 0
+    monkeypatch.setattr(setup, "train_step", exploding)
+    config = replace(
+        config, epochs=3, save_every=3, keep_every=1, keep_last=1, validate_every=1,
+        keep_best="rmse_rgb", log_every=1000, batch_size=2, tracker="none",
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"step 12: the .* became (nan|infinite); nothing was sav"):
+        loop.train(config)
+    run = config.checkpoints / "run"
+    assert [path.name for path in (run / "epochs").iterdir()] == ["0002"]
+    for kept in (run / "epochs" / "0002", run / "best"):
+        checkpoints.load_generator(kept)
+        assert checkpoints.read_model_config(kept).step <= 8
+
+
+def test_trainings_of_other_data_and_batches_are_told_apart(config, drawn_pairs, tmp_path):
+    other = shutil.copytree(drawn_pairs, tmp_path / "elsewhere" / drawn_pairs.name)
+    shutil.copyfile(other / "train" / "10.png", other / "train" / "1.png")
+    config = replace(config, epochs=1, tracker="none")
+    copy = shutil.copytree(drawn_pairs, tmp_path / "copy" / drawn_pairs.name)
+    folders = {
+        name: loop.train(replace(config, name=name, **changes))
+        for name, changes in {
+            "same": {"seed": 1}, "moved": {"seed": 2, "data": str(copy)},
+            "other": {"seed": 3, "data": str(other)},
+            "batch": {"seed": 4, "batch_size": 2, "epochs": 2},
+        }.items()
+    }  # fmt: skip
+    configs = {name: checkpoints.read_model_config(folder) for name, folder in folders.items()}
+    titles = distinct_titles(configs)
+    assert titles["same"] == titles["moved"]
+    assert len({titles[name] for name in ("same", "other", "batch")}) == 3
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,12 @@ from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.training import run_folder
 from pix2pix_ilm.training.config import TrainConfig
 from pix2pix_ilm.training.losses import Objective
-from pix2pix_ilm.training.settings import OTHERWISE_KNOWN, WITHOUT_EFFECT, recipe
+from pix2pix_ilm.training.settings import (
+    OTHERWISE_KNOWN,
+    WITHOUT_EFFECT,
+    describe_generator,
+    recipe,
+)
 from pix2pix_ilm.training.step import Networks, train_step
 
 CONFIG = TrainConfig(
@@ -40,7 +45,7 @@ def states(networks: Networks) -> dict:
 
 def test_a_save_restores_weights_and_optimizers_to_the_bit(tmp_path):
     saved = trained_networks(steps=3)
-    run_folder.save_run(tmp_path, saved, 3, CONFIG)
+    run_folder.save_run(tmp_path, saved, 3, describe_generator(CONFIG))
     other = trained_networks()
     assert run_folder.restore(tmp_path, other) == 3
     torch.testing.assert_close(states(other), states(saved), rtol=0, atol=0)
@@ -52,7 +57,7 @@ def test_without_a_save_nothing_is_restored(tmp_path):
 
 def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
     networks = trained_networks()
-    run_folder.save_run(tmp_path, networks, 1, CONFIG)
+    run_folder.save_run(tmp_path, networks, 1, describe_generator(CONFIG))
     generator, model_config = checkpoints.load_generator(tmp_path)
     label_map = torch.rand(1, 3, 32, 32)
     assert torch.equal(generator(label_map), networks.generator.eval()(label_map))
@@ -63,7 +68,7 @@ def test_the_exported_generator_translates_like_the_trained_one(tmp_path):
 @pytest.mark.parametrize("failing", ["write", "torch.save"])
 def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing):
     networks = trained_networks()
-    run_folder.save_run(tmp_path, networks, 1, CONFIG)
+    run_folder.save_run(tmp_path, networks, 1, describe_generator(CONFIG))
     state = (tmp_path / run_folder.STATE).read_bytes()
     names = {path.name for path in tmp_path.iterdir()}
 
@@ -74,7 +79,7 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
 
     monkeypatch.setattr(torch, "save", no_space)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be written .*intact"):
-        run_folder.save_run(tmp_path, trained_networks(), 2, CONFIG)
+        run_folder.save_run(tmp_path, trained_networks(), 2, describe_generator(CONFIG))
     assert {path.name for path in tmp_path.iterdir()} == names
     unchanged = (tmp_path / run_folder.STATE).read_bytes() == state  # no diff of megabytes
     assert unchanged
@@ -85,7 +90,7 @@ def test_a_full_disk_leaves_the_last_save_intact(tmp_path, monkeypatch, failing)
 @pytest.fixture(scope="module")
 def saved_state(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
-    run_folder.save_run(folder, trained_networks(), 1, CONFIG)
+    run_folder.save_run(folder, trained_networks(), 1, describe_generator(CONFIG))
     return torch.load(folder / run_folder.STATE, weights_only=True)
 
 
@@ -155,7 +160,7 @@ def test_weights_of_any_precision_are_read_as_float32(checkpoint, tmp_path, dtyp
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
-    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, describe_generator(CONFIG))
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "epochs" / "0001").mkdir(parents=True)
     for leftover in (".training_state.pt.123.tmp", "epochs/0001/.0123456789abcdef.tmp"):
@@ -166,7 +171,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
 def test_a_damaged_save_is_named(tmp_path, damage):
-    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, describe_generator(CONFIG))
     state = tmp_path / run_folder.STATE
     state.write_bytes(state.read_bytes()[:1000] if damage is None else damage)
     with pytest.raises(UserError, match=r"training_state.pt: cannot be resumed from"):
@@ -186,14 +191,14 @@ def test_a_save_that_would_run_code_is_refused(tmp_path):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a checkpoint"):
         checkpoints.load_generator(tmp_path)
-    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, describe_generator(CONFIG))
     (tmp_path / checkpoints.WEIGHTS).write_bytes(b"garbage")
     with pytest.raises(UserError, match=r"model.safetensors: cannot be loaded"):
         checkpoints.load_generator(tmp_path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, describe_generator(CONFIG))
     config = json.loads((tmp_path / checkpoints.MODEL_CONFIG).read_text())
     config["generator"]["ngf"] = 8
     (tmp_path / checkpoints.MODEL_CONFIG).write_text(json.dumps(config))
@@ -204,7 +209,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    run_folder.export_generator(folder, UNetGenerator(CONFIG.sized_generator), 1, CONFIG)
+    run_folder.export_generator(
+        folder, UNetGenerator(CONFIG.sized_generator), 1, describe_generator(CONFIG)
+    )
     return folder
 
 
@@ -304,7 +311,7 @@ def test_a_setting_that_was_renamed_is_read_under_its_old_name_and_written_under
 
 
 def test_weights_are_stored_under_the_modules_names(tmp_path):
-    run_folder.save_run(tmp_path, trained_networks(), 1, CONFIG)
+    run_folder.save_run(tmp_path, trained_networks(), 1, describe_generator(CONFIG))
     names = load_file(tmp_path / checkpoints.WEIGHTS).keys()
     assert names == UNetGenerator(CONFIG.sized_generator).state_dict().keys()
 
@@ -359,7 +366,9 @@ def test_the_last_generators_are_kept_also_beyond_epoch_9999(tmp_path):
 
 def test_a_checkpoint_tells_its_data_by_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_folder.save_run(tmp_path, trained_networks(), 1, replace(CONFIG, data="."))
+    run_folder.save_run(
+        tmp_path, trained_networks(), 1, describe_generator(replace(CONFIG, data="."))
+    )
     assert checkpoints.read_model_config(tmp_path).data == str(tmp_path)
 
 
@@ -369,13 +378,27 @@ def test_a_checkpoint_tells_how_it_was_trained_and_nothing_that_seeds_differ_in(
     )
     told = []
     for config in (CONFIG, changed):
-        run_folder.save_run(tmp_path, trained_networks(), 1, config)
+        run_folder.save_run(tmp_path, trained_networks(), 1, describe_generator(config))
         told.append(checkpoints.read_model_config(tmp_path).recipe)
     first, second = told
     differing = {name: value for name, value in second.items() if first[name] != value}
     assert differing == {"l1_weight": 7.0, "init_from": "model"}
+    assert "data_digest" not in first
     assert first["discriminator.ndf"] == 4
     assert first["augment_discriminator"] == "()"
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "told"),
+    [
+        ("facades-ilm", "facades-ilm"),
+        ("/home/me/runs/x/best", "x/best"),
+        ("runs/y/epochs/0006", "y/epochs/0006"),
+        ("other/0006", "0006"),
+    ],
+)
+def test_the_weights_to_start_from_are_told_without_where_their_run_lies(checkpoint, told):
+    assert recipe(replace(CONFIG, init_from=checkpoint))["init_from"] == told
 
 
 def test_every_setting_is_of_the_recipe_or_known_not_to_be():
@@ -384,7 +407,8 @@ def test_every_setting_is_of_the_recipe_or_known_not_to_be():
     assert names.isdisjoint(others)
     assert names | others == {field.name for field in fields(TrainConfig)}
     assert names == {
-        "train_split", "init_from", "load_size", "flip", "zoom", "discriminator", "decay_epochs",
-        "lr", "beta1", "beta2", "gan_loss", "l1_weight", "feature_matching", "perceptual",
+        "train_split", "batch_size", "init_from", "load_size", "flip", "zoom", "discriminator",
+        "decay_epochs", "lr", "beta1", "beta2", "gan_loss", "l1_weight", "feature_matching",
+        "perceptual",
         "augment_discriminator", "ema", "precision",
     }  # fmt: skip
