@@ -3,6 +3,7 @@
 Both hold what a checkpoint's folder holds, and a model card.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +22,13 @@ from pix2pix_ilm.checkpoints import (
     STATE,
     ModelConfig,
     discriminator_weights,
+    is_checkpoint,
     load_generator,
     resolve_checkpoint,
     save_discriminator,
     save_generator,
 )
-from pix2pix_ilm.data.datasets import FACADES_DATA
+from pix2pix_ilm.data.datasets import FACADES_DATA, named_path
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import UserError
@@ -38,13 +40,22 @@ from pix2pix_ilm.evaluation.record import (
     record_metrics,
 )
 from pix2pix_ilm.evaluation.scores import Sampling, configuration_title
-from pix2pix_ilm.files import make_folder, write_atomically, write_json
+from pix2pix_ilm.files import (
+    is_folder,
+    make_folder,
+    temporary_folder,
+    write_atomically,
+    write_json,
+)
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.templates import render
 
 PICTURE = "facades.png"
 METRICS = {"rmse_rgb": "RMSE (RGB)", "lpips": "LPIPS", "ssim": "SSIM"}
+CARD_FILE = "README.md"
+LIBRARY = "pix2pix-ilm"
+"""As the hub knows it; every card names it."""
 CARD = Path(__file__).parent / "assets" / "model_card.md"
 
 
@@ -92,7 +103,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         loaded = cls(model_config.generator)
         loaded.load_state_dict(generator.state_dict())
         loaded.model_config = model_config
-        loaded.record = read_metrics(folder, model_config.step)
+        loaded.record = without_paths(read_metrics(folder, model_config.step))
         return loaded.to(map_location).eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -134,12 +145,13 @@ def export_folder(
     """Write a trained model as a folder to share: no training state, no paths, a model card.
 
     The card has the metrics that were recorded, or those of these very weights, measured now. What
-    an earlier export has left there and this one does not write is removed.
+    an earlier export has left in the folder is replaced.
 
     Args:
         checkpoint: the trained model, as of ``resolve_checkpoint``.
-        out: folder for config.json, model.safetensors, README.md and, for facades, a picture; with
-            discriminator.safetensors, to train on with, if the checkpoint has one.
+        out: new or empty folder, or one of an earlier export, for config.json, model.safetensors,
+            README.md and, for facades, a picture; with discriminator.safetensors, to train on with,
+            if the checkpoint has one.
         float16: store the weights in half precision; everybody computes with them in float32.
         noise: strength of the generator's random pattern, as of its configuration; unset: that of
             its training.
@@ -148,11 +160,10 @@ def export_folder(
 
     Raises:
         UserError: no checkpoint, weights that float16 cannot hold, noise for a generator without,
-            no such data, or a folder that cannot be written, or is a training run's; what an
-            earlier export has left there is intact.
+            no such data, or a folder that cannot be written, or holds anything but an earlier
+            export, which is then intact.
     """
-    if (out / STATE).exists():
-        raise UserError(f"{out}: is the folder of a training run; choose another one")
+    check_replaceable(out)
     generator = PretrainedGenerator.from_pretrained(checkpoint)
     if noise is not None:
         generator.set_noise(noise)
@@ -175,20 +186,49 @@ def export_folder(
         if data is not None:
             scorer = make_scorer(Sampling(), "alex", "auto", batch_size=8)
             record_metrics(evaluate_checkpoints([folder], data, split, scorer))
-            generator.record = read_metrics(folder, model_config.step)
-        generator.generate_model_card().save(folder / "README.md")
+            generator.record = without_paths(read_metrics(folder, model_config.step))
+            write_json(folder / METRICS_FILE, generator.record)
+        generator.generate_model_card().save(folder / CARD_FILE)
         replace_files(out, folder)
 
 
+def without_paths(record: RecordedMetrics | None) -> RecordedMetrics | None:
+    """Return metrics that call their data by its name, without where it lies."""
+    if record is None or "data" not in record.protocol:
+        return record
+    name = Path(named_path(str(record.protocol["data"]))).name
+    return replace(record, protocol=record.protocol | {"data": name})
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder that has something in it but no export, or a run beside it."""
+    if (folder / STATE).exists():
+        raise UserError(f"{folder}: is the folder of a training run; choose another one")
+    card = folder / CARD_FILE
+    exported = is_checkpoint(folder) and card.is_file() and LIBRARY in card.read_text("utf-8")
+    if not exported and is_folder(folder) and any(folder.iterdir()):
+        raise UserError(f"{folder}: has other files than an earlier export; choose a new folder")
+
+
 def replace_files(out: Path, by: Path) -> None:
-    """Copy an export into a folder, and remove what an earlier one left there besides."""
+    """Put an export into a folder, in place of an earlier one, once all of it is on the disk."""
+    is_new = not out.exists()
     make_folder(out)
-    for file in by.iterdir():
-        content = file.read_bytes()
-        write_atomically(out / file.name, lambda opened, content=content: opened.write(content))
-    for name in (DISCRIMINATOR, METRICS_FILE, PICTURE):
-        if not (by / name).exists():
+    with temporary_folder(out / CARD_FILE) as place:
+        try:
+            for file in by.iterdir():
+                content = file.read_bytes()
+                write_atomically(
+                    Path(place, file.name), lambda to, content=content: to.write(content)
+                )
+        except UserError as error:
+            if is_new:
+                shutil.rmtree(out)
+            raise UserError(str(error).replace(place, str(out))) from None
+        for name in (DISCRIMINATOR, METRICS_FILE, PICTURE):
             (out / name).unlink(missing_ok=True)
+        for file in by.iterdir():
+            Path(place, file.name).replace(out / file.name)
 
 
 def push(
@@ -213,7 +253,7 @@ def push(
     Raises:
         UserError: as of ``export_folder``, or the hub does not take it.
     """
-    api = HfApi(library_name="pix2pix-ilm")
+    api = HfApi(library_name=LIBRARY)
     with TemporaryDirectory() as folder:
         export_folder(checkpoint, Path(folder), float16=float16, data=data, split=split)
         try:
@@ -255,7 +295,7 @@ def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> Mode
     ]
     return ModelCardData(
         license="mit",
-        library_name="pix2pix-ilm",
+        library_name=LIBRARY,
         pipeline_tag="image-to-image",
         tags=["pix2pix", "ilm-norm"],
         datasets=[Path(model_config.data).name],

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.statistics import Interval
-from pix2pix_ilm.files import write_json
+from pix2pix_ilm.files import write_atomically, write_json
 from pix2pix_ilm.hub import export_folder
 from pix2pix_ilm.models.generator import GeneratorConfig
 
@@ -240,6 +241,61 @@ def test_what_cannot_be_measured_leaves_an_earlier_export_whole(
     with pytest.raises(UserError, match="nowhere: no such folder"):
         export_folder(other, tmp_path / "new", data="nowhere")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("files", [["README.md", "metrics.json"], ["config.json"], [".hidden"]])
+def test_a_folder_with_anything_but_an_export_is_left_alone(checkpoint, tmp_path, files):
+    for name in files:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"^{tmp_path}: has other files than an earlier export"):
+        export_folder(checkpoint, tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == (
+        dict.fromkeys(files, "mine")
+    )
+
+
+def test_a_best_generator_is_not_exported_over(checkpoint, make_checkpoint):
+    best = make_checkpoint("best")
+    (best / "training_state.pt").unlink()
+    before = (best / "model.safetensors").read_bytes()
+    with pytest.raises(UserError, match="has other files than an earlier export"):
+        export_folder(checkpoint, best)
+    assert (best / "model.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_leaves_an_earlier_export_whole_and_nothing_new(
+    checkpoint, tmp_path, monkeypatch
+):
+    export_folder(checkpoint, tmp_path / "shared")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
+    written = []
+
+    def full_after_two(path, write):
+        written.append(path)
+        if len(written) == 3:
+            raise UserError(f"{path}: cannot be written (No space left on device)")
+        write_atomically(path, write)
+
+    monkeypatch.setattr("pix2pix_ilm.hub.write_atomically", full_after_two)
+    for folder in (tmp_path / "shared", tmp_path / "new"):
+        written.clear()
+        with pytest.raises(UserError, match=rf"^{folder}/[\w.]+: cannot be written \(No space"):
+            export_folder(checkpoint, folder, float16=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_metrics_name_their_data_without_its_place(checkpoint, drawn_pairs, tmp_path):
+    recorded = replace(RECORD, protocol=RECORD.protocol | {"data": "/home/somebody/pairs"})
+    write_json(checkpoint / METRICS_FILE, recorded)
+    export_folder(checkpoint, tmp_path / "recorded")
+    export_folder(checkpoint, tmp_path / "measured", data=str(drawn_pairs), split="train")
+    for folder in (tmp_path / "recorded", tmp_path / "measured"):
+        assert (folder / METRICS_FILE).exists()
+        for path in folder.iterdir():
+            text = path.read_text("latin-1")
+            assert "somebody" not in text
+            assert str(drawn_pairs) not in text
 
 
 def test_a_run_is_not_exported_into(checkpoint, make_checkpoint):
