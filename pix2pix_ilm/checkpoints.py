@@ -8,7 +8,7 @@ discriminator.safetensors   weights to train on with, where it is no run
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -141,10 +141,10 @@ def load_weights(generator: UNetGenerator, checkpoint: str | Path) -> ModelConfi
     loaded, config = load_generator(checkpoint)
     if loaded.config.noise and generator.config.noise:
         loaded.set_noise(generator.config.noise)
-    for name, theirs in asdict(loaded.config).items():
-        ours = asdict(generator.config)[name]
-        if not name.startswith("dropout") and theirs != ours:
-            raise SettingError(f"generator.{name}", f"{theirs}, as {checkpoint} has", ours)
+    ours = generator.config.architecture
+    for name, theirs in loaded.config.architecture.items():
+        if theirs != ours[name]:
+            raise SettingError(f"generator.{name}", f"{theirs}, as {checkpoint} has", ours[name])
     generator.load_state_dict(loaded.state_dict())
     return config
 

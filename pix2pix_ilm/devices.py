@@ -26,7 +26,7 @@ def pick_device(device: Device) -> "torch.device":
     }
     if device == "auto":
         device = next(name for name in ("cuda", "mps", "cpu") if there[name])
-    if not there[device]:
+    if not there.get(device):
         found = ", ".join(name for name in there if there[name])
         raise SettingError("device", f"a device that is there (auto, {found})", device)
     return torch.device(device)

@@ -47,6 +47,20 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
+def making_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; if the block fails, those that are still empty go again."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        for place in made:
+            with suppress(OSError):  # it is not empty
+                place.rmdir()
+        raise
+
+
+@contextmanager
 def filling_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder to fill, which becomes ``folder`` when the block ends well.
 
@@ -129,6 +143,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         UserError: the file cannot be written, e.g. because the disk is full; what was there
             under this name before is left as it was.
     """
+    if not path.name:
+        raise UserError(f"{path}: is a folder; expected a file to write")
     # a name of its own, short enough wherever the final one fits
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:

@@ -3,7 +3,6 @@
 Both hold what a checkpoint's folder holds, and a model card.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +41,7 @@ from pix2pix_ilm.evaluation.record import (
 from pix2pix_ilm.evaluation.scores import Sampling, configuration_title
 from pix2pix_ilm.files import (
     is_folder,
-    make_folder,
+    making_folder,
     temporary_folder,
     write_atomically,
     write_json,
@@ -212,9 +211,7 @@ def check_replaceable(folder: Path) -> None:
 
 def replace_files(out: Path, by: Path) -> None:
     """Put an export into a folder, in place of an earlier one, once all of it is on the disk."""
-    is_new = not out.exists()
-    make_folder(out)
-    with temporary_folder(out / CARD_FILE) as place:
+    with making_folder(out), temporary_folder(out / CARD_FILE) as place:
         try:
             for file in by.iterdir():
                 content = file.read_bytes()
@@ -222,8 +219,6 @@ def replace_files(out: Path, by: Path) -> None:
                     Path(place, file.name), lambda to, content=content: to.write(content)
                 )
         except UserError as error:
-            if is_new:
-                shutil.rmtree(out)
             raise UserError(str(error).replace(place, str(out))) from None
         for name in (DISCRIMINATOR, METRICS_FILE, PICTURE):
             (out / name).unlink(missing_ok=True)

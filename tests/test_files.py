@@ -9,6 +9,7 @@ from pix2pix_ilm.errors import LockedError, UserError
 from pix2pix_ilm.files import (
     filling_folder,
     is_folder,
+    making_folder,
     read_bytes,
     take_lock,
     write_atomically,
@@ -94,6 +95,29 @@ def test_a_missing_folder_and_a_folder_in_the_way_are_reported(tmp_path):
         with pytest.raises(UserError, match=f"{target}: cannot be written"):
             write_atomically(target, lambda file: file.write(b"new"))
     assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_without_a_name_of_its_own_is_no_file(folder):
+    with pytest.raises(UserError, match=f"^{folder}: is a folder; expected a file to write"):
+        write_atomically(Path(folder), lambda file: file.write(b"new"))
+
+
+def test_folders_that_were_made_for_nothing_go_again(tmp_path):
+    (tmp_path / "mine").mkdir()
+    folder = tmp_path / "mine" / "a" / "b"
+
+    def fail_after(work) -> None:
+        with making_folder(folder):
+            work()
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail_after(lambda: names(folder))
+    assert names(tmp_path / "mine") == []
+    with pytest.raises(ValueError, match="no"):
+        fail_after((tmp_path / "mine" / "a" / "kept").touch)
+    assert names(tmp_path / "mine" / "a") == ["kept"]
 
 
 @pytest.mark.parametrize("name", ["a" * 247 + ".png", "\u65e5" * 81 + ".png", "x" * 254 + "y"])

@@ -31,11 +31,10 @@ def data_folder(name: str, image_size: int) -> Path:
         return synthetic_folder(image_size)
     folder = DATA / name if name in KNOWN else Path(name)
     if not is_folder(folder):
-        known = name if name in KNOWN else "facades"
-        raise UserError(
-            f"{folder}: no such folder; expected a folder of image pairs, or run "
-            f"'pix2pix-ilm data download {known}' first"
-        )
+        expected = f"expected a folder of image pairs, or {', '.join(KNOWN)} or synthetic"
+        if folder.name in KNOWN:
+            expected = f"run 'pix2pix-ilm data download {folder.name}' first"
+        raise UserError(f"{folder}: no such folder; {expected}")
     return folder
 
 

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from pix2pix_ilm.data.cache import default_cache
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import make_folder, read_bytes, write_atomically
+from pix2pix_ilm.files import make_folder, making_folder, read_bytes, write_atomically
 
 if TYPE_CHECKING:
     import httpx
@@ -86,14 +86,14 @@ def put_into(name: str, folder: Path, url: str, archive: Path | None) -> None:
     if folder.exists() and any(folder.iterdir()):
         verify(name, folder, folder)
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if archive is not None:
-        unpack(name, archive, folder)
-        return
-    fetched = folder.with_name(f"{folder.name}.tar.gz.part")
-    fetch(name, url, fetched)
-    unpack(name, fetched, folder)
-    fetched.unlink()
+    with making_folder(folder.parent):
+        if archive is not None:
+            unpack(name, archive, folder)
+            return
+        fetched = folder.with_name(f"{folder.name}.tar.gz.part")
+        fetch(name, url, fetched)
+        unpack(name, fetched, folder)
+        fetched.unlink()
 
 
 def fetch(name: str, url: str, target: Path) -> None:

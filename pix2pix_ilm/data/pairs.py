@@ -133,7 +133,13 @@ def find_whole_split(root: Path, split: str) -> list[Pair]:
     folders = split_folders(root, UNSPLIT) or (root,)
     if folders == (root,) and not list_images(root):
         raise no_images(root, f", or the folders {LAYOUTS}")
-    return hold_out(pairs_in(folders), usual)
+    pairs = pairs_in(folders)
+    if len(pairs) < 2:
+        raise UserError(
+            f"{root}: expected at least 2 pairs where there are no folders train and val, since "
+            f"some are held out; found {len(pairs)}"
+        )
+    return hold_out(pairs, usual)
 
 
 def usual_split(split: str) -> str | None:

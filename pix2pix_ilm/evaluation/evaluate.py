@@ -130,6 +130,7 @@ def evaluate_checkpoints(
     refuse_small(scorer.columns, checkpoints[0], size, size)
     root = data_folder(data, size)
     _, split = fitted_and_evaluated(split)
+    check_split(root, split)
     titles = titles or distinct_titles(configs)
     results = []
     for one in checkpoints:
@@ -147,6 +148,16 @@ def evaluate_checkpoints(
         targets=list(as_rgb(pairs.photo).numpy()),
         protocol={"data": data, "split": split, "image size": size},
     )
+
+
+def check_split(root: Path, split: str) -> None:
+    """Refuse a split that is not there, or too small for intervals; UserError with what is."""
+    found = len(find_pairs(root, split))
+    if found < 2:
+        raise UserError(
+            f"{root}: split {split!r} has {found} pair; expected at least 2, since intervals are "
+            "over images; choose another --split, or put more pairs there"
+        )
 
 
 def evaluate_folders(outputs: Path, targets: Path, scorer: Scorer) -> Evaluation:

@@ -52,7 +52,7 @@ class Conversion:
     def __str__(self) -> str:
         lines = [
             f"ILM Norm in {len(self.changed)} layers: {self.weights_added} weights added to "
-            f"{self.weights_before} ({self.percent:.3f} %)",
+            f"{self.weights_before}" + (f" ({self.percent:.3f} %)" if self.weights_before else ""),
             f"{'layers':>8}  {'was':<14}  {'standardization':<15}  {'channels':>8}  weights added",
         ]
         rows: dict[tuple[str, str, int], list[int]] = defaultdict(list)

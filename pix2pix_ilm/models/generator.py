@@ -6,7 +6,7 @@ Networks", CVPR 2017; layer order and initialization as in phillipi/pix2pix ``mo
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -80,6 +80,15 @@ class GeneratorConfig:
     def widths(self) -> list[int]:
         """Return the channels after each encoder block."""
         return [self.ngf * min(2**level, 8) for level in range(self.num_downs)]
+
+    @property
+    def architecture(self) -> dict[str, object]:
+        """Return the settings that weights must fit, by their paths: not dropout, nor the start."""
+        settings = asdict(self)
+        options = settings.pop("norm_options")
+        del options["neutral_start"], options["autoencoder_std"]
+        settings = {name: of for name, of in settings.items() if not name.startswith("dropout")}
+        return settings | {f"norm_options.{name}": of for name, of in options.items()}
 
     @property
     def size_multiple(self) -> int:

@@ -68,7 +68,8 @@ class ILMNorm2d(nn.Module):
         var_activation: bounds D_gamma; the paper's is sigmoid.
 
     Raises:
-        ValueError: if a group size does not divide C, or an argument is out of range.
+        ValueError: if a group size does not divide C, an argument is out of range, or an input has
+            another number of channels.
     """
 
     def __init__(
@@ -89,6 +90,10 @@ class ILMNorm2d(nn.Module):
             raise ArgumentError("standardization", allowed, standardization)
         if reduction < 1:
             raise ArgumentError("reduction", "at least 1", reduction)
+        if correction not in (0, 1):
+            raise ArgumentError("correction", "0 or 1", correction)
+        if not 0 <= eps < math.inf:
+            raise ArgumentError("eps", "a number of at least 0", eps)
         check_divides("key_group_size", key_group_size, num_channels)
         self.num_channels = num_channels
         self.standardization = standardization
@@ -114,6 +119,8 @@ class ILMNorm2d(nn.Module):
 
     def normalize(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return the normalized maps, by a kernel of their own where there is one."""
+        if x.shape[1] != self.num_channels:
+            raise ArgumentError("input", f"{self.num_channels} channels", x.shape[1])
         # Tensors without storage have no autocast of their own to switch off.
         device = "cpu" if x.is_meta else x.device.type
         if torch.is_autocast_enabled(device):

@@ -8,9 +8,10 @@ from pix2pix_ilm import metrics
 from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
-from pix2pix_ilm.data.pairs import find_pairs, validation_split
+from pix2pix_ilm.data.pairs import validation_split
 from pix2pix_ilm.evaluation.evaluate import (
     Evaluation,
+    check_split,
     evaluate_checkpoints,
     fitted_and_evaluated,
     make_scorer,
@@ -73,7 +74,7 @@ def reproduce(
     shared = arms[0].config
     root = data_folder(shared.data, shared.image_size)
     _, split = fitted_and_evaluated(split or shared.val_split or validation_split(root))
-    find_pairs(root, split)  # refuse a split that is not there before training for hours
+    check_split(root, fitted_and_evaluated(split)[1])  # rather than after hours of training
     trainings = [(arm, arm.training(folder, seed)) for arm in arms for seed in range(seeds)]
     check_settings([training for _, training in trainings])
     make_folder(folder)

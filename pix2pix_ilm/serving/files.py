@@ -13,7 +13,7 @@ from pix2pix_ilm.data.pairs import no_images, read_halves
 from pix2pix_ilm.data.parallel import in_parallel, returning_errors
 from pix2pix_ilm.devices import Backend, Device
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import is_folder, list_problems, make_folder
+from pix2pix_ilm.files import is_folder, list_problems, making_folder
 from pix2pix_ilm.serving.translator import Translator
 
 Named = tuple[Path, Path, UInt8[np.ndarray, "_ _ _"]]
@@ -48,8 +48,6 @@ def translate_files(
     """
     targets = plan(inputs, out)
     translator = Translator.load(checkpoint, device, fast=fast, backend=backend)
-    is_new = not out.exists()
-    make_folder(out)
 
     def read(names: tuple[Path, Path]) -> Named:
         target, source = names
@@ -67,19 +65,18 @@ def translate_files(
         write_image(target, pixels)
 
     # Threads read ahead and write behind; this one translates.
-    label_maps = in_parallel(returning_errors(read), targets.items(), WAITING)
-    photos = map(returning_errors(translate), label_maps)
-    written = in_parallel(returning_errors(write), photos, WAITING)
-    hidden = not sys.stdout.isatty()
-    results = list(track(written, "Translating", len(targets), disable=hidden))
-    problems = [str(result) for result in results if result is not None]
-    if problems:
-        done = len(targets) - len(problems)
-        if is_new and not done:
-            out.rmdir()
-        raise UserError(
-            list_problems(f"{done} of {len(targets)} images translated; not these", problems)
-        )
+    with making_folder(out):
+        label_maps = in_parallel(returning_errors(read), targets.items(), WAITING)
+        photos = map(returning_errors(translate), label_maps)
+        written = in_parallel(returning_errors(write), photos, WAITING)
+        hidden = not sys.stdout.isatty()
+        results = list(track(written, "Translating", len(targets), disable=hidden))
+        problems = [str(result) for result in results if result is not None]
+        if problems:
+            done = len(targets) - len(problems)
+            raise UserError(
+                list_problems(f"{done} of {len(targets)} images translated; not these", problems)
+            )
 
 
 def plan(inputs: Iterable[Path], out: Path) -> dict[Path, Path]:

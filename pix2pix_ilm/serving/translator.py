@@ -1,9 +1,9 @@
 """Images in, images out, with a trained generator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from PIL import Image
 from pix2pix_ilm.checkpoints import ModelConfig, load_generator, resolve_checkpoint
 from pix2pix_ilm.data.images import as_array, as_image, first_frame, read_image
 from pix2pix_ilm.devices import Backend, Device, pick_device
-from pix2pix_ilm.errors import SettingError, UserError
+from pix2pix_ilm.errors import ArgumentError, SettingError, UserError
 from pix2pix_ilm.inference import ExportedNetwork, fast_dtype, generate
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.serving.onnx_runtime import load_exported
@@ -81,6 +81,8 @@ class Translator:
                 Runtime needs is missing.
         """
         folder, place = resolve_checkpoint(checkpoint), pick_device(device)
+        if backend not in get_args(Backend):
+            raise SettingError("backend", f"one of {', '.join(get_args(Backend))}", backend)
         generator, config = load_generator(folder)
         if fast or place.type != "cpu":
             if backend == "onnx":
@@ -121,7 +123,7 @@ class Translator:
 
     def __call__(
         self,
-        label_maps: LabelMap | Sequence[LabelMap],
+        label_maps: LabelMap | Iterable[LabelMap],
         batch_size: int = 1,
         *,
         sample: int | None = None,
@@ -129,8 +131,9 @@ class Translator:
         """Translate label maps of any sizes into photos of the same sizes.
 
         Args:
-            label_maps: one, or a sequence of them. An image or its file is read as training reads
-                it: as gray, colors, or classes, with its first frame, upright. An array is uint8
+            label_maps: one, or several. A file is read as training reads it: as gray, colors, or
+                classes, with its first frame, upright; an image likewise, with the frame it is at,
+                but index maps of 2 or 4 bits only before their pixels are loaded. An array is uint8
                 of shape (height, width, channels); a model of label classes takes any colors, each
                 as the nearest class's, or indices in one channel.
             batch_size: neighbors of one size are translated together, at most so many at once.
@@ -143,10 +146,15 @@ class Translator:
 
         Raises:
             UserError: wrong number of channels, indices of no class, a side of 0 or more than 4096
-                pixels, or a file that cannot be read.
+                pixels, or a file or image that cannot be read.
+            ValueError: no such batch size or sample.
         """
+        if batch_size < 1:
+            raise ArgumentError("batch_size", "at least 1", batch_size)
+        if sample is not None and sample < 0:
+            raise ArgumentError("sample", "at least 0", sample)
         alone = isinstance(label_maps, LabelMap)
-        given = [label_maps] if alone else label_maps
+        given = [label_maps] if alone else list(label_maps)
         arrays = [self._read(label_map) for label_map in given]
         photos = [
             photo
@@ -163,7 +171,11 @@ class Translator:
         if isinstance(label_map, np.ndarray):
             return label_map
         if isinstance(label_map, Image.Image):
-            return as_array(first_frame(label_map), self.config.label_channels)
+            try:
+                image = first_frame(label_map)
+            except (OSError, ValueError, AssertionError) as error:  # truncated, or closed
+                raise UserError(f"an image cannot be read ({error or 'it is closed'})") from None
+            return as_array(image, self.config.label_channels)
         return read_image(Path(label_map), self.config.label_channels)
 
     def _translate(

@@ -176,12 +176,10 @@ class TrainingRun:
                 saving = stopping or self.is_due(done, config.save_every)
                 validating = self.is_due(done, config.validate_every)
                 keeping = self.is_due(done, config.keep_every)
-                writing = saving or validating or keeping
-                if writing or done % config.log_every == 0:
+                if saving or validating or keeping or done % config.log_every == 0:
                     names = config.objective.loss_names
                     means = mean_losses(losses, names, accelerator, done, self.tell_last_save)
-                    if writing:
-                        self.check_weights(done)
+                    self.check_run(done)
                     measured = self.validate(done) if validating else {}
                     reporter.report(done, means | measured, learning_rate)
                     losses.clear()
@@ -239,8 +237,13 @@ class TrainingRun:
         expected = f"at least {done}, of which step {self.start} is saved"
         raise SettingError("epochs", expected, self.config.epochs)
 
-    def check_weights(self, done: int) -> None:
-        """Refuse to write weights that are lost, though no loss has shown it yet."""
+    def check_run(self, done: int) -> None:
+        """Refuse to go on without the run's folder, or with weights that no loss shows as lost."""
+        if self.accelerator.is_main_process and not self.folder.is_dir():
+            raise UserError(
+                f"{self.folder}: is not there any more; if it was moved, 'pix2pix-ilm train "
+                "--resume' with its new place goes on from the last save"
+            )
         if not self.saved_networks.finite:
             raise UserError(
                 f"step {done}: the weights became infinite; {self.tell_last_save()}; try a lower "

@@ -35,6 +35,7 @@ from pix2pix_ilm.checkpoints import (
     save_discriminator,
     save_generator,
 )
+from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.errors import LockedError, SettingError, UserError, shorten
 from pix2pix_ilm.files import (
     TEMPORARY,
@@ -73,12 +74,22 @@ class RunRecord:
 
 
 def move_or_lengthen(record: RunRecord, data: str | None, epochs: int | None) -> RunRecord:
-    """Return a run's record with what resuming may change: where the data lie, and the end."""
+    """Return a run's record with what resuming may change: where the data lie, and the end.
+
+    Raises:
+        UserError: the data are not where they lay, and nobody says where.
+        SettingError: fewer epochs than the learning rate falls over.
+    """
     config = record.config
     decay = config.decay_epochs
     if epochs is not None and decay is not None and epochs < decay:
         expected = f"at least {decay}, as its learning rate falls over so many"
         raise SettingError("epochs", expected, epochs)
+    if data is None:
+        try:
+            data_folder(config.data, config.image_size)
+        except UserError as error:
+            raise UserError(f"{error}; or say where the data lie now: --data FOLDER") from None
     config = replace(
         config,
         data=config.data if data is None else data,

@@ -21,6 +21,7 @@ from pix2pix_ilm.checkpoints import (
 from pix2pix_ilm.data.augment import random_crop_flip, random_crop_size
 from pix2pix_ilm.data.cache import PairedImages
 from pix2pix_ilm.data.images import encode_label_maps
+from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.devices import is_main_process, pick_device
 from pix2pix_ilm.errors import SettingError
 from pix2pix_ilm.metrics import LPIPS_SMALLEST
@@ -105,7 +106,7 @@ def build_networks(
         draw_convolutions(network, config.seed, number)
     if config.init_from is not None and not saved:
         theirs = read_model_config(config.init_from)  # classes first: channels follow from them
-        if theirs.palette != config.label_classes:
+        if not same_classes(theirs.palette, config.label_classes):
             names = [p.title if p else "none" for p in (theirs.palette, config.label_classes)]
             expected = f"{names[0]}, as {config.init_from} has"
             raise SettingError("label_classes", expected, names[1])
@@ -151,6 +152,13 @@ def load_discriminator(discriminator: nn.Module, folder: Path) -> str:
             return f"its discriminator's {name} is {found}, this one's {expected}"
     discriminator.load_state_dict(weights)
     return ""
+
+
+def same_classes(first: Palette | None, second: Palette | None) -> bool:
+    """Return True if networks see the same, whatever the classes are called."""
+    if first is None or second is None:
+        return first is second
+    return first.content_hash == second.content_hash
 
 
 def draw_convolutions(network: nn.Module, seed: int, number: int) -> None:

@@ -56,7 +56,8 @@ def test_facades_lie_below_the_working_folder(tmp_path, monkeypatch):
 def test_what_is_no_folder_is_refused(tmp_path, name):
     (tmp_path / "file").touch()
     message = error_of(str(tmp_path / name), 32)
-    assert message.startswith(f"{tmp_path / name}: no such folder; expected")
+    assert message.startswith(f"{tmp_path / name}: no such folder; expected a folder of image pa")
+    assert "download" not in message  # which would fetch another data set
     assert "\n" not in message
 
 

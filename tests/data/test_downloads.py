@@ -190,6 +190,8 @@ def test_offline_is_one_line_with_the_address_and_the_way_out(tmp_path, server):
     assert re.match(rf"cannot download {server.url} \(.*(refused|connect).*\);", message)
     assert "pix2pix-ilm data download facades --archive facades.tar.gz" in message
     assert list(tmp_path.iterdir()) == []
+    error_of(download, "facades", tmp_path / "data" / "facades", server.url)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"])
@@ -247,12 +249,19 @@ def test_another_folder_in_the_way_is_left_as_it_is(tmp_path, server, images):
     assert server.ranges == []
 
 
-@pytest.mark.parametrize("where", ["file", "file/facades", "file/below/facades"])
-def test_a_file_in_the_way_is_one_error(tmp_path, images, where):
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [
+        ("file", "file: cannot be written ("),
+        ("file/facades", "file: cannot be made ("),
+        ("file/below/facades", "file/below: cannot be made ("),
+    ],
+)
+def test_a_file_in_the_way_is_one_error(tmp_path, images, where, problem):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "copy.tar").write_bytes(pack(images))
     message = error_of(download, "facades", tmp_path / where, archive=tmp_path / "copy.tar")
-    assert message.startswith(f"{tmp_path / where}: cannot be written (")
+    assert message.startswith(f"{tmp_path}/{problem}")
     assert (tmp_path / "file").read_text() == "mine"
 
 

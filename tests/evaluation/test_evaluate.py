@@ -151,7 +151,7 @@ def test_checkpoints_that_do_not_fit_one_another_are_refused(make_checkpoint, dr
         (None, "holdout", "no split 'holdout'"),
         (None, "train[99:]", "is empty"),
         (None, "paper", r"train\[200:400\].* is empty"),
-        (None, "train[:1]", "at least 2 images for an interval, found 1"),
+        (None, "train[:1]", "has 1 pair; expected at least 2, since intervals are over images"),
     ],
 )
 def test_missing_data_is_named(make_checkpoint, drawn_pairs, data, split, message):

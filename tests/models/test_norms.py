@@ -552,6 +552,27 @@ def test_unknown_standardization_is_refused():
         ILMNorm2d(16, "batch")
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"correction": 2}, "^correction: expected 0 or 1, found 2"),
+        ({"correction": -1}, "^correction: expected 0 or 1, found -1"),
+        ({"eps": -1.0}, "^eps: expected a number of at least 0, found -1.0"),
+        ({"eps": math.nan}, "^eps: expected a number of at least 0, found nan"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ILMNorm2d(16, **options)
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 4, 4), (16, 4, 4), (2, 64, 4, 4)])
+def test_inputs_of_other_channels_are_refused(shape):
+    with pytest.raises(ValueError, match=r"^input: expected 32 channels, found (16|64)"):
+        ILMNorm2d(32)(torch.rand(shape))
+
+
 @pytest.mark.parametrize("name", ["none", "bn", "in", "ln"])
 def test_group_sizes_do_not_matter_to_norms_without_them(name):
     make_norm(name, 12, NormOptions(num_groups=5, key_group_size=5, reduction=0))

@@ -133,6 +133,12 @@ def test_label_maps_of_other_colors_have_no_walls_and_no_painted_ones(
     assert not (folder / "report" / "painted.jpg").exists()
 
 
+def test_a_split_too_small_for_intervals_is_refused_before_hours_of_training(arms, folder):
+    with pytest.raises(UserError, match=r"split 'train\[:1\]' has 1 pair; expected at least 2"):
+        reproduce(arms, folder, 1, lambda _: None, split="train[:1]")
+    assert not folder.exists()
+
+
 @pytest.mark.usefixtures("without_report")
 def test_what_is_done_is_not_done_again(arms, folder, monkeypatch):
     reproduce(arms, folder, 1, lambda _: None)

@@ -49,9 +49,11 @@ def test_bad_files_are_named_and_the_others_translated(make_checkpoint, folder, 
 
 
 def test_where_nothing_can_be_translated_no_folder_is_left(make_checkpoint, tmp_path):
-    with pytest.raises(UserError, match=r"0 of 1 images translated"):
-        translate_files([tmp_path / "no.png"], make_checkpoint(), tmp_path / "out", device="cpu")
-    assert not (tmp_path / "out").exists()
+    checkpoint = make_checkpoint()
+    for out in (tmp_path / "out", tmp_path / "out" / "deep" / "down"):
+        with pytest.raises(UserError, match=r"0 of 1 images translated"):
+            translate_files([tmp_path / "no.png"], checkpoint, out, device="cpu")
+        assert not (tmp_path / "out").exists()
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match=r"0 of 1 images translated"):
         translate_files([tmp_path / "no.png"], make_checkpoint("b"), tmp_path / "mine")

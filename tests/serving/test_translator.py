@@ -123,6 +123,52 @@ def test_what_is_no_label_map_is_refused(make_checkpoint, label_map, message):
         Translator.load(make_checkpoint(), "cpu")([label_map])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "^batch_size: expected at least 1, found 0"),
+        ({"sample": -1}, "^sample: expected at least 0, found -1"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(make_checkpoint, options, message):
+    with pytest.raises(ValueError, match=message):
+        Translator.load(make_checkpoint(), "cpu")(draw_label_map(32, 32), **options)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "foo"}, r"^device: expected a device that is there \(auto, .*found 'foo'"),
+        ({"backend": "foo"}, "^backend: expected one of auto, torch, onnx, found 'foo'"),
+    ],
+)
+def test_devices_and_backends_that_are_none_are_refused(make_checkpoint, options, message):
+    with pytest.raises(UserError, match=message):
+        Translator.from_pretrained(make_checkpoint(), **options)
+
+
+def test_any_iterable_is_translated(make_checkpoint):
+    label_maps = [draw_label_map(32, 32), draw_label_map(32, 32)]
+    translator = Translator.load(make_checkpoint(), "cpu")
+    photos = translator(one for one in label_maps)
+    for photo, expected in zip(photos, translator(label_maps), strict=True):
+        assert np.array_equal(photo, expected)
+
+
+def test_images_that_cannot_be_read_are_refused(make_checkpoint, tmp_path):
+    path = tmp_path / "cut.png"
+    Image.fromarray(draw_label_map(64, 64)).save(path)
+    path.write_bytes(path.read_bytes()[:200])
+    closed = Image.open(path)
+    closed.close()
+    translator = Translator.load(make_checkpoint(), "cpu")
+    with Image.open(path) as cut:
+        for image in (cut, closed):
+            with pytest.raises(UserError, match=r"^an image cannot be read \(.+\)"):
+                translator(image)
+
+
 @given(
     sizes=st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from([1, 2])), max_size=12),
     batch_size=st.integers(1, 4),

@@ -191,6 +191,25 @@ def test_infinite_losses_stop_the_run_before_they_are_saved(config, monkeypatch)
     assert state_of(config.checkpoints / "run")["step"] == 8
 
 
+def test_a_run_whose_folder_is_moved_stops_and_leaves_no_half_behind(config, monkeypatch):
+    original, run = setup.train_step, config.checkpoints / "run"
+
+    def moving(*arguments, **options):
+        moving.calls += 1
+        if moving.calls == 10:
+            run.rename(config.checkpoints / "elsewhere")
+        return original(*arguments, **options)
+
+    moving.calls = 0
+    monkeypatch.setattr(setup, "train_step", moving)
+    with pytest.raises(UserError, match=r"run: is not there any more; if it was moved, 'pix2pix-i"):
+        loop.train(replace(config, tracker="none"))
+    assert not run.exists()
+    monkeypatch.undo()
+    loop.resume(config.checkpoints / "elsewhere")
+    assert state_of(config.checkpoints / "elsewhere")["step"] == 24
+
+
 @pytest.mark.parametrize("lost", ["losses", "weights"])
 def test_what_is_kept_of_a_run_that_diverges_is_from_before(config, monkeypatch, lost):
     original = setup.train_step

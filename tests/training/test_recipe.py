@@ -141,6 +141,10 @@ def test_a_run_starts_with_a_discriminator_of_its_own_where_there_is_none_of_its
         ({"ngf": 8}, r"generator.ngf: expected 4, as .*first has, found 8"),
         ({"norm": "in"}, "generator.norm: expected ilm-in"),
         ({"depth": 4}, "generator.depth: expected 5"),
+        (
+            {"norm_options": NormOptions(key_group_size=2)},
+            r"generator.norm_options.key_group_size: expected 1, as .*first has, found 2",
+        ),
     ],
 )
 def test_weights_of_another_architecture_are_refused_before_there_is_a_folder(
@@ -152,6 +156,15 @@ def test_weights_of_another_architecture_are_refused_before_there_is_a_folder(
     with pytest.raises(UserError, match="nowhere: no such checkpoint"):
         loop.train(replace(config, init_from="nowhere"))
     assert not (config.checkpoints / "run").exists()
+
+
+def test_how_weights_would_have_been_drawn_does_not_matter_to_a_start_from_others(config, first):
+    neutral = NormOptions(neutral_start=True, autoencoder_std=0.02)
+    other = replace(config.generator, norm_options=neutral)
+    folder = loop.train(replace(config, init_from=str(first), generator=other, epochs=1, lr=0.0))
+    (before, _), (after, _) = map(checkpoints.load_generator, (first, folder))
+    for name, weight in after.state_dict().items():
+        assert torch.equal(weight, before.state_dict()[name])
 
 
 def test_weights_of_another_size_serve_where_the_depth_is_theirs(config, first):
@@ -295,6 +308,12 @@ def test_classes_are_validated_on_and_those_of_a_start_must_be_the_same(config):
     )
     expected = metrics.ssim(photos, pairs.photo).mean().item()
     assert json.loads(row)["val_ssim"] == pytest.approx(expected, rel=1e-5)
+
+    renamed = Palette(
+        classes=tuple(replace(one, name=f"my {one.name}") for one in FACADES_PALETTE.classes)
+    )
+    tuned = replace(config, name="renamed", label_classes=renamed, init_from=str(folder))
+    assert checkpoints.read_model_config(loop.train(tuned)).palette == renamed
 
     turned = Palette(classes=FACADES_PALETTE.classes[::-1])
     with pytest.raises(SettingError, match=r"label_classes: expected facades, as .*first has"):

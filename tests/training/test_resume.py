@@ -163,6 +163,8 @@ def test_a_run_goes_on_where_its_data_were_moved(config, drawn_pairs, tmp_path):
     shutil.copytree(drawn_pairs, mine)
     folder = loop.train(replace(config, data=str(mine), epochs=1))
     moved = mine.rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=r"no such folder; .*or say where the data lie now: --data"):
+        loop.resume(folder)
     with pytest.raises(UserError, match="mine: no such folder"):
         loop.resume(folder)
     loop.resume(folder, data=str(moved))
