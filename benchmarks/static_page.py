@@ -8,6 +8,7 @@ allow threads, and translates the painting that it opens with.
 
 import functools
 import http.server
+import os
 import re
 import shutil
 import statistics
@@ -87,9 +88,8 @@ def in_browser(url: str, options: Options) -> tuple[str, list[float]]:
     threads, times = "", []
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=arguments
-        )
+        executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         page = browser.new_page()
         page.goto(url)
         note = page.locator("#note")

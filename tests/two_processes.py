@@ -2,20 +2,22 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 PROGRAM = """
-import json, os, sys, traceback
+import json, os, socket, sys, traceback
 from importlib import import_module
 
 module, function, calls, *others = sys.argv[1:]
 work = getattr(import_module(module), function)
 for other in others:
     import_module(other)
-for number, (port, arguments) in enumerate(json.loads(calls)):
+for number, arguments in enumerate(json.loads(calls)):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     children = []
     for rank in map(str, range(2)):
         children.append(os.fork())  # with PyTorch, which took seconds to import
@@ -47,9 +49,8 @@ def call_in_two_processes(
         calls: arguments of each call, as JSON can write them.
         imports: further modules to import once, of those that the function imports itself.
     """
-    tasks = [(free_port(), arguments) for arguments in calls]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, module, function, json.dumps(tasks), *imports],
+        [sys.executable, "-c", PROGRAM, module, function, json.dumps(calls), *imports],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
         capture_output=True,
         text=True,
@@ -58,9 +59,3 @@ def call_in_two_processes(
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -1,20 +1,13 @@
 import copy
-import importlib.util
-from pathlib import Path
 
 import pytest
-
-PROGRAM = Path(__file__).parents[2] / "benchmarks" / "compare.py"
+from programs import imported
 
 
 @pytest.fixture(scope="module")
 def compare():
-    spec = importlib.util.spec_from_file_location("compare", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with imported("benchmarks/compare.py") as program:
+        yield program
 
 
 def results(milliseconds):

@@ -42,7 +42,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says(monkeypatch):
     assert 0.89 <= covered <= 0.98
 
 
-def test_interval_bootstrap_interval_is_near_the_normal_approximation():
+def test_the_bootstrap_interval_is_near_the_normal_approximation():
     values = np.random.default_rng(2).normal(0.4, 0.05, 400)
     half = 1.96 * values.std(ddof=1) / math.sqrt(400)
     interval = bootstrap_interval(values)
@@ -78,7 +78,7 @@ def test_an_interval_needs_two_images(values):
         bootstrap_interval(values)
 
 
-def test_interval_student_interval_by_hand():
+def test_the_student_interval_by_hand():
     """Mean 3, standard deviation 1, 3 seeds: t of 2 degrees of freedom at 97.5 % is 4.302653."""
     half = 4.302653 / math.sqrt(3)
     interval = student_interval([2, 3, 4])
@@ -142,7 +142,7 @@ def test_distinguishable_at_five_percent(corrected, expected):
     assert Comparison(**names, images=not_there, seeds=there).distinguishable is expected
 
 
-def test_equal_means_have_an_interval_student_interval_without_width():
+def test_equal_means_have_a_student_interval_without_width():
     assert student_interval([2.5, 2.5]) == Interval(2.5, 2.5, 2.5)
 
 
@@ -154,7 +154,7 @@ def scored(name: str, values, configuration: str = "A", **fields) -> Scores:
     )
 
 
-def test_seeds_make_one_row_with_the_mean_student_interval_of_every_image():
+def test_seeds_make_one_row_with_the_mean_of_every_image_and_a_student_interval():
     one, other = scored("a", [1, 2, 3], seed=0, step=9), scored("b", [3, 2, 7], seed=1, step=9)
     (row,) = summarize([one, other]).rows
     assert row.configuration == "A"
@@ -163,7 +163,7 @@ def test_seeds_make_one_row_with_the_mean_student_interval_of_every_image():
     assert row.seeds == {"m": student_interval([2, 4])}
 
 
-def test_a_single_model_has_no_interval_student_interval():
+def test_a_single_model_has_no_student_interval():
     (row,) = summarize([scored("a", [1, 2, 3], seed=0)]).rows
     assert row.seeds == {}
     assert row.images["m"].mean == 2

@@ -1,30 +1,22 @@
 """The classification example, end to end on a few images."""
 
-import importlib.util
 import struct
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from programs import imported
 from rich.console import Console
 
 from pix2pix_ilm.errors import UserError
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "classification.py"
-
 
 @pytest.fixture(scope="module")
-def example() -> ModuleType:
-    """The program, imported from where it lies."""
-    spec = importlib.util.spec_from_file_location("classification_example", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-        yield module
+def example():
+    with imported("examples/classification.py") as program:
+        yield program
 
 
 def striped_images(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,13 @@
 """The pairs that are no label maps: both layouts, as the rest of the package reads them."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from programs import imported
 from rich.console import Console
 
 from pix2pix_ilm.data.check import check_folder
@@ -21,14 +20,9 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "draw_pairs.py"
 
 
 @pytest.fixture(scope="module")
-def example() -> ModuleType:
-    """The program, imported from where it lies."""
-    spec = importlib.util.spec_from_file_location("draw_pairs_example", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-        yield module
+def example():
+    with imported("examples/draw_pairs.py") as program:
+        yield program
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Several processes train like one: same losses, same weights, whoever resumes."""
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from training import distributed_worker
-from training.steps import state_of
+from training.steps import logged_losses, state_of
 from two_processes import call_in_two_processes
 
 from pix2pix_ilm import files
@@ -47,11 +46,6 @@ def work_alone(*arguments: object) -> None:
         torch.set_default_dtype(before)
 
 
-def losses_of(checkpoints: Path) -> list[tuple]:
-    lines = (checkpoints / "run" / run_folder.METRICS).read_text().splitlines()
-    return [(row["step"], row["discriminator"], row["l1"]) for row in map(json.loads, lines)]
-
-
 def assert_equal_to_rounding(one: Path, other: Path) -> None:
     """Compare weights and the optimizers' averages in float64.
 
@@ -60,7 +54,7 @@ def assert_equal_to_rounding(one: Path, other: Path) -> None:
     """
     states = (state_of(checkpoints / "run") for checkpoints in (one, other))
     torch.testing.assert_close(*states, rtol=1e-7, atol=1e-9)
-    for row, other_row in zip(losses_of(one), losses_of(other), strict=True):
+    for row, other_row in zip(*(logged_losses(of / "run") for of in (one, other)), strict=True):
         assert row == pytest.approx(other_row, rel=1e-7)
 
 

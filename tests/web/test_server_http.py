@@ -4,6 +4,7 @@ import gc
 import html
 import io
 import json
+import os
 import re
 import socket
 import zipfile
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 import pytest
+import torch
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -23,7 +24,7 @@ from PIL import Image
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web.painter import draw_facade
-from pix2pix_ilm.web.server import MAX_QUEUE
+from pix2pix_ilm.web.server import FILE_LIFETIME, MAX_QUEUE, delete_older
 
 pytestmark = pytest.mark.filterwarnings(
     # gradio sets an option of pandas that is on its way out, and leaves sockets to the collector
@@ -277,19 +278,30 @@ def test_a_flood_is_answered_and_nothing_hangs(site):
     assert call(site, "translate", [file, ""])[0] == 200
 
 
-def test_memory_and_files_do_not_pile_up(site):
+def test_translations_leave_no_images_in_memory_and_files_where_old_ones_are_deleted(site):
     file = {"path": upload(site, png()), "meta": {"_type": "gradio.FileData"}}
-    process = psutil.Process()
+    folder = Path(get_upload_folder())
+
+    def files() -> set[Path]:
+        return {path for path in folder.rglob("*") if path.is_file()}
 
     def translate(times: int) -> int:
         with httpx.Client(timeout=TIMEOUT) as http:
             for _ in range(times):
                 assert "event: complete" in call(site, "translate", [file, ""], http)[1]
         gc.collect()
-        return process.memory_info().rss
+        kinds = (torch.Tensor, Image.Image)
+        return sum(issubclass(type(one), kinds) for one in gc.get_objects())
 
-    warm = translate(20)
-    assert translate(30) - warm < 15 << 20
+    warm, before = translate(5), files()
+    assert translate(20) < warm + 20  # of which every translation has several
+    made = files() - before
+    assert len(made) >= 20
+    for path in made:
+        os.utime(path, (0, 0))
+    delete_older(folder, FILE_LIFETIME)
+    assert not made & files()
+    assert before <= files()
 
 
 def test_the_server_asks_nobody(site, label_map, monkeypatch):
