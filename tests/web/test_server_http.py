@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -285,16 +286,22 @@ def test_translations_leave_no_images_in_memory_and_files_where_old_ones_are_del
     def files() -> set[Path]:
         return {path for path in folder.rglob("*") if path.is_file()}
 
-    def translate(times: int) -> int:
+    def translate(times: int) -> tuple[int, int]:
         with httpx.Client(timeout=TIMEOUT) as http:
             for _ in range(times):
                 assert "event: complete" in call(site, "translate", [file, ""], http)[1]
         gc.collect()
-        kinds = (torch.Tensor, Image.Image)
-        return sum(issubclass(type(one), kinds) for one in gc.get_objects())
+        tensors = sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())
+        return tensors, tracemalloc.get_traced_memory()[0]  # NumPy's memory is traced, too
 
-    warm, before = translate(5), files()
-    assert translate(20) < warm + 20  # of which every translation has several
+    tracemalloc.start()
+    (tensors, traced), before = translate(5), files()
+    left, allocated = translate(20)
+    tracemalloc.stop()
+    assert left < tensors + 20
+    assert (
+        allocated - traced < 20 * draw_facade(0).nbytes
+    )  # sessions, which are bounded, have 0.1 MB
     made = files() - before
     assert len(made) >= 20
     for path in made:
