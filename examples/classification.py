@@ -124,7 +124,7 @@ def digits() -> tuple[Split, Split]:
     except ImportError:
         raise UserError(
             "--data digits: expected scikit-learn, found none; install it with "
-            "'pip install scikit-learn', or choose a data set of torchvision"
+            "'(uv) pip install scikit-learn', or choose a data set of torchvision"
         ) from None
     pixels, targets = load_digits(return_X_y=True)
     images, classes = tensors(np.reshape(pixels, (-1, 8, 8)) * (255 / 16), targets)

@@ -49,9 +49,9 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def making_folder(folder: Path) -> Iterator[None]:
     """Make a folder and those above it; if the block fails, those that are still empty go again."""
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    make_folder(folder)
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
+        make_folder(folder)
         yield
     except BaseException:
         for place in made:

@@ -42,6 +42,7 @@ from pix2pix_ilm.evaluation.scores import Sampling, configuration_title
 from pix2pix_ilm.files import (
     is_folder,
     making_folder,
+    read_bytes,
     temporary_folder,
     write_atomically,
     write_json,
@@ -54,7 +55,9 @@ PICTURE = "facades.png"
 METRICS = {"rmse_rgb": "RMSE (RGB)", "lpips": "LPIPS", "ssim": "SSIM"}
 CARD_FILE = "README.md"
 LIBRARY = "pix2pix-ilm"
-"""As the hub knows it; every card names it."""
+"""As the hub knows it."""
+CARD_MARK = f"library_name: {LIBRARY}".encode()
+"""A line of every card."""
 CARD = Path(__file__).parent / "assets" / "model_card.md"
 
 
@@ -159,8 +162,8 @@ def export_folder(
 
     Raises:
         UserError: no checkpoint, weights that float16 cannot hold, noise for a generator without,
-            no such data, or a folder that cannot be written, or holds anything but an earlier
-            export, which is then intact.
+            no such data, or a folder that cannot be written, or is not empty and no earlier export;
+            what is there is then intact.
     """
     check_replaceable(out)
     generator = PretrainedGenerator.from_pretrained(checkpoint)
@@ -200,17 +203,21 @@ def without_paths(record: RecordedMetrics | None) -> RecordedMetrics | None:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse a folder that has something in it but no export, or a run beside it."""
+    """Refuse a run's folder, and one that has something in it but no export with its card."""
     if (folder / STATE).exists():
         raise UserError(f"{folder}: is the folder of a training run; choose another one")
     card = folder / CARD_FILE
-    exported = is_checkpoint(folder) and card.is_file() and LIBRARY in card.read_text("utf-8")
-    if not exported and is_folder(folder) and any(folder.iterdir()):
+    if is_checkpoint(folder) and card.is_file() and CARD_MARK in read_bytes(card).splitlines():
+        return
+    if is_folder(folder) and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"{folder}: has other files than an earlier export; choose a new folder")
 
 
 def replace_files(out: Path, by: Path) -> None:
-    """Put an export into a folder, in place of an earlier one, once all of it is on the disk."""
+    """Put an export into a folder, in place of an earlier one, once all of it is on the disk.
+
+    Files that no export writes stay.
+    """
     with making_folder(out), temporary_folder(out / CARD_FILE) as place:
         try:
             for file in by.iterdir():
@@ -220,10 +227,14 @@ def replace_files(out: Path, by: Path) -> None:
                 )
         except UserError as error:
             raise UserError(str(error).replace(place, str(out))) from None
-        for name in (DISCRIMINATOR, METRICS_FILE, PICTURE):
-            (out / name).unlink(missing_ok=True)
-        for file in by.iterdir():
-            Path(place, file.name).replace(out / file.name)
+        written = {file.name for file in by.iterdir()}
+        try:
+            for name in written:
+                Path(place, name).replace(out / name)
+            for name in {DISCRIMINATOR, METRICS_FILE, PICTURE} - written:
+                (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{out}: cannot be written ({error.strerror})") from None
 
 
 def push(

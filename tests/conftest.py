@@ -140,12 +140,18 @@ class OnCpu(torch.Tensor):
 @pytest.fixture
 def without_float64(monkeypatch):
     """Let every tensor be as on Apple's GPUs: without float64 until it is brought to the CPU."""
-    double = torch.Tensor.double
+    double, to = torch.Tensor.double, torch.Tensor.to
 
     def on_cpu_only(values):
         if isinstance(values, OnCpu):
             return double(values)
         raise TypeError("the MPS framework doesn't support float64")
 
+    def convert(values, *arguments, **named):
+        if torch.float64 in (*arguments, *named.values()):
+            return on_cpu_only(values)
+        return to(values, *arguments, **named)
+
+    monkeypatch.setattr(torch.Tensor, "to", convert)
     monkeypatch.setattr(torch.Tensor, "cpu", lambda values: values.as_subclass(OnCpu))
     monkeypatch.setattr(torch.Tensor, "double", on_cpu_only)

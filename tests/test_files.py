@@ -118,6 +118,12 @@ def test_folders_that_were_made_for_nothing_go_again(tmp_path):
     with pytest.raises(ValueError, match="no"):
         fail_after((tmp_path / "mine" / "a" / "kept").touch)
     assert names(tmp_path / "mine" / "a") == ["kept"]
+    with (
+        pytest.raises(UserError, match="cannot be made"),
+        making_folder(tmp_path / "x" / ("n" * 300)),
+    ):
+        pass
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("name", ["a" * 247 + ".png", "\u65e5" * 81 + ".png", "x" * 254 + "y"])

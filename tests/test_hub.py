@@ -243,15 +243,30 @@ def test_what_cannot_be_measured_leaves_an_earlier_export_whole(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("files", [["README.md", "metrics.json"], ["config.json"], [".hidden"]])
-def test_a_folder_with_anything_but_an_export_is_left_alone(checkpoint, tmp_path, files):
+@pytest.mark.parametrize("files", [["README.md", "metrics.json"], ["config.json", "README.md"]])
+@pytest.mark.parametrize("content", [b"made with pix2pix-ilm", b"\xff\xfe"])
+def test_a_folder_with_anything_but_an_export_is_left_alone(checkpoint, tmp_path, files, content):
+    folder = tmp_path / "mine"
+    folder.mkdir()
     for name in files:
-        (tmp_path / name).write_text("mine")
-    with pytest.raises(UserError, match=f"^{tmp_path}: has other files than an earlier export"):
-        export_folder(checkpoint, tmp_path)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()} == (
-        dict.fromkeys(files, "mine")
+        (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"^{folder}: has other files than an earlier export"):
+        export_folder(checkpoint, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == (
+        dict.fromkeys(files, content)
     )
+
+
+def test_an_export_goes_into_an_empty_repository_and_over_one_that_was_cut_short(
+    checkpoint, tmp_path
+):
+    for name in (".git", ".0123.tmp"):
+        (tmp_path / "shared" / name).mkdir(parents=True)
+    for _ in range(2):
+        export_folder(checkpoint, tmp_path / "shared")
+        (tmp_path / "shared" / "LICENSE").write_text("mine")
+    assert (tmp_path / "shared" / "LICENSE").read_text() == "mine"
+    assert (tmp_path / "shared" / ".git").exists()
 
 
 def test_a_best_generator_is_not_exported_over(checkpoint, make_checkpoint):

@@ -80,7 +80,7 @@ def run(prog: str, arguments: list[str]) -> None:
     for name in options.only:
         if name not in design.arms:
             raise SettingError("only", f"some of {', '.join(design.arms)}", name)
-    arms = make_arms(design, options.data, rename_flags(as_flags(options.set)))
+    arms = make_arms(design, options.data, rename_flags(as_flags(options.set)), options.only)
     try:
         evaluation = reproduce(
             arms, options.folder, options.seeds, say, only=options.only, split=options.split

@@ -134,7 +134,7 @@ def find_whole_split(root: Path, split: str) -> list[Pair]:
     if folders == (root,) and not list_images(root):
         raise no_images(root, f", or the folders {LAYOUTS}")
     pairs = pairs_in(folders)
-    if len(pairs) < 2:
+    if usual == "train" and len(pairs) < 2:
         raise UserError(
             f"{root}: expected at least 2 pairs where there are no folders train and val, since "
             f"some are held out; found {len(pairs)}"

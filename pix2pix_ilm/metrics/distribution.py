@@ -122,7 +122,7 @@ def inception_distances(
         from torch_fidelity import calculate_metrics
     except ImportError:
         raise UserError(
-            "--fid: torch-fidelity is missing; install it with: pip install torch-fidelity"
+            "--fid: torch-fidelity is missing; (uv) pip install torch-fidelity"
         ) from None
     first, second = map(as_dataset, (images, reference))
     try:

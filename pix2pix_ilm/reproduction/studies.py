@@ -1,7 +1,7 @@
 """The studies by name: which configurations are compared, and what all their trainings share."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -150,21 +150,24 @@ whether and how ILM Norm helps, trained on the paper's 200 pairs and screened on
 them that are compared over many seeds."""
 
 
-def make_arms(design: Design, data: str, flags: Sequence[str]) -> list[Arm]:
+def make_arms(
+    design: Design, data: str, flags: Sequence[str], only: Collection[str] = ()
+) -> list[Arm]:
     """Return a study's configurations.
 
     Args:
         design: the study.
         data: folder of image pairs, or a name as of ``data_folder``.
         flags: of ``pix2pix-ilm train``, for all trainings.
+        only: names of the configurations to train; empty: all.
 
     Raises:
-        SettingError: a flag that tells configurations apart, which their titles would not show.
+        SettingError: a flag that tells those apart, which their titles would not show.
     """
-    own = {name for _, own in design.arms.values() for name in flag_names(own.split())}
-    for name in flag_names(flags):
-        if name in own:
-            raise SettingError("set", f"no {name}, in which the configurations differ", name)
+    for arm, (_, own) in design.arms.items():
+        for name in {*flag_names(own.split())} & {*flag_names(flags)}:
+            if not only or arm in only:
+                raise SettingError("set", f"no {name}, in which {arm} differs", name)
     _, preset = PRESETS[design.preset]
     shared = configure(preset, [*design.shared.split(), *flags, f"--data={data}"])
     return [

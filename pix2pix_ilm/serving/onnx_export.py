@@ -127,9 +127,7 @@ def require_onnx() -> None:
         try:
             import_module(package)
         except ImportError:
-            raise UserError(
-                f"export: {package} is missing; install it with: pip install {package}"
-            ) from None
+            raise UserError(f"export: {package} is missing; (uv) pip install {package}") from None
 
 
 def checked_size(size: int | None, dynamic: bool, trained: int, multiple: int) -> int:

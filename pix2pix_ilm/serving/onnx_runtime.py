@@ -49,7 +49,7 @@ def open_exported(folder: Path) -> ExportedNetwork:
     """Return a checkpoint's exported network; errors as in ``load_exported``."""
     path = folder / ONNX_MODEL
     if find_spec("onnxruntime") is None:
-        raise UserError("onnxruntime is missing; install it with: pip install onnxruntime")
+        raise UserError("onnxruntime is missing; (uv) pip install onnxruntime")
     again = f"write it with: pix2pix-ilm export onnx {folder} --dynamic-size --out {path}"
     if not path.is_file():
         raise UserError(f"{path}: no such file; {again}")

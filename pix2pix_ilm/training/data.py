@@ -35,7 +35,9 @@ class RunData:
         sets = {"train": self.train, "samples": self.samples, "validation": self.validation}
         try:
             return replace(self, **{name: of and of.to(device) for name, of in sets.items()})
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:  # on CUDA an OutOfMemoryError, on MPS none of its own
+            if "out of memory" not in str(error):
+                raise
             size = sum(of.bytes for of in sets.values() if of) / 1e9
             raise UserError(
                 f"{device}: expected room for all {len(self.train)} images of the training, "

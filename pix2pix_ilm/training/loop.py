@@ -176,7 +176,8 @@ class TrainingRun:
                 saving = stopping or self.is_due(done, config.save_every)
                 validating = self.is_due(done, config.validate_every)
                 keeping = self.is_due(done, config.keep_every)
-                if saving or validating or keeping or done % config.log_every == 0:
+                looking = self.is_due(done, config.sample_every, config.diagnose_every)
+                if saving or validating or keeping or looking or done % config.log_every == 0:
                     names = config.objective.loss_names
                     means = mean_losses(losses, names, accelerator, done, self.tell_last_save)
                     self.check_run(done)
@@ -210,12 +211,11 @@ class TrainingRun:
         generator = torch.Generator().manual_seed(derive_seed(self.config.seed, ORDER, epoch))
         return torch.randperm(len(self.pairs), generator=generator).to(self.accelerator.device)
 
-    def is_due(self, done: int, every: int | None) -> bool:
-        """Return True at the end of training and of epochs that are multiples; False for None."""
-        if every is None:
-            return False
+    def is_due(self, done: int, *every: int | None) -> bool:
+        """Return True at the end of epochs that are multiples, and of training; never for None."""
         epochs, rest = divmod(done, self.steps_per_epoch)
-        return done == self.total or (rest == 0 and epochs % every == 0)
+        last = done == self.total
+        return any(last or (rest == 0 and epochs % one == 0) for one in every if one is not None)
 
     def is_stopping(self, signals: list[int], done: int) -> bool:
         """Return True if a signal asked this process to stop, or any process if there are more."""

@@ -57,7 +57,8 @@ def describe_generator(config: TrainConfig, data_digest: str = "") -> ModelConfi
         discriminator_norm=config.discriminator.norm,
         seed=config.seed,
         palette=config.label_classes,
-        recipe=recipe(config, data_digest),
+        # facades that are drawn are the same everywhere, their files may not be
+        recipe=recipe(config, "" if config.data == "synthetic" else data_digest),
     )
 
 

@@ -54,7 +54,8 @@ class Networks:
         """Return True if no weight or average is infinite or NaN; the device is waited for."""
         networks = [part for part in self.parts.values() if isinstance(part, nn.Module)]
         tensors = (of for network in networks for of in network.state_dict().values())
-        return bool(torch.stack([of.isfinite().all() for of in tensors]).all())
+        weights = [of for of in tensors if of.is_floating_point()]  # counters lie elsewhere
+        return bool(torch.stack([of.isfinite().all() for of in weights]).all())
 
     def update_average(self) -> None:
         """Move the average, if there is one, toward the generator."""

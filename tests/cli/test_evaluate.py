@@ -187,4 +187,4 @@ def test_what_fid_lacks_is_said_in_one_line(run, two_folders, tmp_path, capsys, 
     )
     assert refusal("--fid").startswith("error: --fid: Inception's weights cannot be had (Name or")
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    assert refusal("--fid").startswith("error: --fid: torch-fidelity is missing; install")
+    assert refusal("--fid").startswith("error: --fid: torch-fidelity is missing; (uv) pip install")

@@ -15,9 +15,9 @@ from pix2pix_ilm.training import run_folder
         (["--set", "epochs=3", "seed=5"], "--set: expected no seed, which --seeds gives"),
         (["--set", "name=x"], "--set: expected no name, which the configuration gives"),
         (["--set", "checkpoints=x"], "--set: expected no checkpoints, which --out gives"),
-        (["--set", "generator.norm=bn"], "--set: expected no generator.norm, in which the config"),
+        (["--set", "generator.norm=bn"], "--set: expected no generator.norm, in which in-in dif"),
         (["norms", "--set", "generator.norm_options.affine=false"], "no generator.norm-options.af"),
-        (["recipe", "--set", "ema=0.9"], "--set: expected no ema, in which the configurations "),
+        (["recipe", "--set", "ema=0.9"], "--set: expected no ema, in which in-ema differs, found"),
         (["--data", "nowhere"], "nowhere: no such folder"),
         (["--only", "nothing"], "--only: expected some of in-in, ilm-in-in, ilm-in-ilm-in, found"),
         (["recipe", "--only", "in-in"], "--only: expected some of in, ilm, "),
@@ -35,6 +35,14 @@ def test_settings_become_flags_and_several_values_one_flag():
     assert as_flags(settings) == [
         "--epochs=5", "--no-flip", "--generator.dropout", "--a", "x", "y", "--b=1",
     ]  # fmt: skip
+
+
+def test_settings_of_configurations_that_are_not_trained_may_be_set(run, tmp_path, capsys):
+    flags = ("--only", "in", "ilm", "--data", tmp_path, "--set", "l1-weight=50")
+    assert run("reproduce", "recipe", *flags) == 2  # for want of data
+    assert "--set" not in capsys.readouterr().err
+    assert run("reproduce", "recipe", "--only", "in", "ilm", "--set", "generator.norm=bn") == 2
+    assert "expected no generator.norm, in which ilm differs" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ def test_missing_packages_are_named_with_what_to_do(
     package, make_checkpoint, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, package, None)
-    message = rf"export: {package} is missing; .* pip install {package}"
+    message = rf"export: {package} is missing; \(uv\) pip install {package}"
     with pytest.raises(UserError, match=message):
         export_onnx(make_checkpoint(), tmp_path / "model.onnx")
 

@@ -117,7 +117,7 @@ def test_without_onnx_runtime_pytorch_translates(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("pix2pix_ilm.serving.onnx_runtime.find_spec", lambda _: None)
     assert load_exported(exported, "auto") is None
-    with pytest.raises(UserError, match="uv sync"):
+    with pytest.raises(UserError, match="pip install"):
         load_exported(exported, "onnx")
 
 

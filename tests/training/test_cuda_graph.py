@@ -304,6 +304,10 @@ class TestOnAGpu:
             assert torch.equal(drawn, torch.rand(3, device="cuda"))
         assert "no CUDA graph" in capsys.readouterr().out
 
+    def test_a_run_with_an_average_is_saved(self, config):
+        folder = on_gpu(config, "average", "graph", ema=0.9)
+        assert checkpoints.load_generator(folder)[1].step
+
     def test_a_graphs_run_is_resumed_on_the_cpu(self, config):
         folder = on_gpu(config, "moved", "graph")
         record = run_folder.open_run(folder)

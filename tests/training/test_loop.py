@@ -22,6 +22,7 @@ from pix2pix_ilm.models.norms import NormOptions
 from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.training import loop, run_folder, setup
 from pix2pix_ilm.training.data import load_data
+from pix2pix_ilm.training.diagnostics import read_diagnoses
 from pix2pix_ilm.training.setup import build_networks, make_accelerator
 
 
@@ -202,12 +203,32 @@ def test_a_run_whose_folder_is_moved_stops_and_leaves_no_half_behind(config, mon
 
     moving.calls = 0
     monkeypatch.setattr(setup, "train_step", moving)
+    config = replace(config, tracker="none", epochs=3, save_every=1, sample_every=1, log_every=1000)
     with pytest.raises(UserError, match=r"run: is not there any more; if it was moved, 'pix2pix-i"):
-        loop.train(replace(config, tracker="none"))
+        loop.train(config)
     assert not run.exists()
     monkeypatch.undo()
     loop.resume(config.checkpoints / "elsewhere")
     assert state_of(config.checkpoints / "elsewhere")["step"] == 24
+    moving.calls = 0
+    monkeypatch.setattr(setup, "train_step", moving)
+    (config.checkpoints / "elsewhere").rename(config.checkpoints / "done")
+    with pytest.raises(UserError, match="is not there any more"):  # where a sample is the first
+        loop.train(replace(config, save_every=3))
+    assert not run.exists()
+
+
+def test_a_run_with_an_average_is_looked_at_whatever_device_counts_its_steps(config):
+    run = new_run(replace(config, ema=0.9))
+    networks = run.saved_networks
+    assert networks.average is not None
+    networks.average.n_averaged = networks.average.n_averaged.to(
+        "meta"
+    )  # as beside a GPU's weights
+    assert networks.finite
+    with torch.no_grad():
+        next(networks.average.module.parameters()).fill_(np.inf)
+    assert not networks.finite
 
 
 @pytest.mark.parametrize("lost", ["losses", "weights"])
@@ -227,11 +248,16 @@ def test_what_is_kept_of_a_run_that_diverges_is_from_before(config, monkeypatch,
     monkeypatch.setattr(setup, "train_step", exploding)
     config = replace(
         config, epochs=3, save_every=3, keep_every=1, keep_last=1, validate_every=1,
-        keep_best="rmse_rgb", log_every=1000, batch_size=2, tracker="none",
+        keep_best="rmse_rgb", log_every=1000, batch_size=2, tracker="none", sample_every=1,
+        diagnose_every=1,
     )  # fmt: skip
     with pytest.raises(UserError, match=r"step 12: the .* became (nan|infinite); nothing was sav"):
         loop.train(config)
     run = config.checkpoints / "run"
+    assert [path.name for path in sorted((run / "samples").iterdir())] == [
+        "step-0000004.png", "step-0000008.png"
+    ]  # fmt: skip
+    assert [one.step for one in read_diagnoses(run)] == [4, 8]
     assert [path.name for path in (run / "epochs").iterdir()] == ["0002"]
     for kept in (run / "epochs" / "0002", run / "best"):
         checkpoints.load_generator(kept)

@@ -30,7 +30,7 @@ class Visitor:
         self.canvas = page.locator("#canvas canvas")
         self.caption = page.locator("#note")
         self.toasts = page.get_by_test_id("toast-text")
-        expect(page.locator("#canvas").get_by_role("status")).not_to_be_empty()  # its script ran
+        expect(page.locator("#canvas [role=status]")).not_to_be_empty()  # also behind a tab
 
     def wait_for_examples(self) -> None:
         """Wait for the last thing that a new page asks the server for."""
