@@ -6,18 +6,18 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def proxies_avoided(hosts: str = "*") -> Iterator[None]:
-    """Let programs of this process ask these hosts without a proxy, and no others, meanwhile."""
-    before = os.environ.get("no_proxy")
-    os.environ["no_proxy"] = hosts
+def environment(name: str, value: str) -> Iterator[None]:
+    """Give a variable of the process's environment another value meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        os.environ.pop("no_proxy")
+        os.environ.pop(name)
         if before is not None:
-            os.environ["no_proxy"] = before
+            os.environ[name] = before
 
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-with proxies_avoided():  # it prepares a client that may not know a proxy's kind
+with environment("no_proxy", "*"):  # it prepares a client that may not know a proxy's kind
     import gradio  # noqa: F401

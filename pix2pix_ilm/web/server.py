@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from pix2pix_ilm.checkpoints import find_shipped
 from pix2pix_ilm.devices import Device
 from pix2pix_ilm.errors import SettingError, UserError
-from pix2pix_ilm.web import proxies_avoided
+from pix2pix_ilm.web import environment
 from pix2pix_ilm.web.error_handlers import EXCEPTION_HANDLERS
 from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.model_store import ModelStore
@@ -77,7 +77,8 @@ def serve(
     for problem in store.catalog.broken.values():
         say(f"warning: {problem}; the page serves the others")
     store.get(None)  # refuses to go on without a model
-    with temporary_uploads(), ending_on_sigterm(), proxies_avoided(direct_hosts(host, share=share)):
+    direct = environment("no_proxy", direct_hosts(host, share=share))
+    with temporary_uploads(), ending_on_sigterm(), direct:
         service = TranslationService(store)
         blocks = Page(service, live=can_translate_live(service)).blocks
         _, url, public = launch(
@@ -250,15 +251,11 @@ def delete_older(folder: Path, seconds: float) -> None:
 @contextmanager
 def temporary_uploads() -> Iterator[None]:
     """Keep uploads and photos in a folder of their own, which is gone in the end."""
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    with tempfile.TemporaryDirectory(prefix="pix2pix-ilm-", ignore_cleanup_errors=True) as folder:
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
-        try:
-            yield
-        finally:
-            os.environ.pop("GRADIO_TEMP_DIR")
-            if before is not None:
-                os.environ["GRADIO_TEMP_DIR"] = before
+    with (
+        tempfile.TemporaryDirectory(prefix="pix2pix-ilm-", ignore_cleanup_errors=True) as folder,
+        environment("GRADIO_TEMP_DIR", str(Path(folder).resolve())),
+    ):
+        yield
 
 
 @contextmanager
