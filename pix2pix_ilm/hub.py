@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
-import numpy as np
 import torch
-from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, PyTorchModelHubMixin
+from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from huggingface_hub.errors import HFValidationError
 from PIL import Image
 from torch import Tensor
@@ -27,9 +26,7 @@ from pix2pix_ilm.checkpoints import (
     save_discriminator,
     save_generator,
 )
-from pix2pix_ilm.data.datasets import FACADES_DATA, named_path
-from pix2pix_ilm.data.palette import FACADES_PALETTE
-from pix2pix_ilm.data.synthetic.dataset import draw_pair
+from pix2pix_ilm.data.datasets import named_path
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import evaluate_checkpoints, make_scorer
 from pix2pix_ilm.evaluation.record import (
@@ -38,7 +35,7 @@ from pix2pix_ilm.evaluation.record import (
     read_metrics,
     record_metrics,
 )
-from pix2pix_ilm.evaluation.scores import Sampling, configuration_title
+from pix2pix_ilm.evaluation.scores import Sampling
 from pix2pix_ilm.files import (
     is_folder,
     making_folder,
@@ -47,18 +44,16 @@ from pix2pix_ilm.files import (
     write_atomically,
     write_json,
 )
+from pix2pix_ilm.model_card import (
+    CARD_FILE,
+    CARD_MARK,
+    LIBRARY,
+    PICTURE,
+    can_draw_label_maps,
+    model_card,
+    picture,
+)
 from pix2pix_ilm.models.generator import GeneratorConfig, UNetGenerator
-from pix2pix_ilm.serving.translator import Translator
-from pix2pix_ilm.templates import render
-
-PICTURE = "facades.png"
-METRICS = {"rmse_rgb": "RMSE (RGB)", "lpips": "LPIPS", "ssim": "SSIM"}
-CARD_FILE = "README.md"
-LIBRARY = "pix2pix-ilm"
-"""As the hub knows it."""
-CARD_MARK = f"library_name: {LIBRARY}".encode()
-"""A line of every card."""
-CARD = Path(__file__).parent / "assets" / "model_card.md"
 
 
 class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
@@ -122,9 +117,7 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
         """Return the card: what the generator is, how good it is, and whom to cite."""
-        model_config = self.trained()
-        card = card_data(model_config, self.record).to_yaml()
-        return ModelCard(f"---\n{card}\n---\n{card_text(model_config, self.record)}")
+        return model_card(self.trained(), self.record)
 
     def trained(self) -> ModelConfig:
         """Return what the generator was trained for; ValueError for fresh weights."""
@@ -281,64 +274,3 @@ def converted(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tenso
         name: weight.to(dtype) if weight.is_floating_point() else weight
         for name, weight in weights.items()
     }
-
-
-def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> ModelCardData:
-    """Return what the hub's search knows of the model."""
-    title = f"pix2pix {configuration_title(model_config)}"
-    results = [
-        EvalResult(
-            task_type="image-to-image",
-            dataset_type="image-pairs",
-            dataset_name=str(record.protocol.get("data", model_config.data)),
-            dataset_split=str(record.protocol.get("split", "")),
-            metric_type=name,
-            metric_name=title,
-            metric_value=round(record.metrics[name].mean, 4),
-        )
-        for name, title in METRICS.items()
-        if record and name in record.metrics
-    ]
-    return ModelCardData(
-        license="mit",
-        library_name=LIBRARY,
-        pipeline_tag="image-to-image",
-        tags=["pix2pix", "ilm-norm"],
-        datasets=[Path(model_config.data).name],
-        model_name=title,
-        eval_results=results or None,
-    )
-
-
-def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
-    """Return the card in Markdown, beneath what the hub's search reads."""
-    name = Path(model_config.data).name
-    found = record.metrics if record else {}
-    return render(
-        CARD,
-        title=f"pix2pix {configuration_title(model_config)}",
-        norms=configuration_title(model_config),
-        size=model_config.image_size,
-        facades=name == "facades",
-        data="CMP Facades" if name == "facades" else f"`{name}`",
-        makes_labels=name in FACADES_DATA and not model_config.reads_facades,
-        steps=model_config.step,
-        picture=PICTURE if can_draw_label_maps(model_config) else None,
-        metrics={title: found[name] for name, title in METRICS.items() if name in found},
-        protocol=record.protocol if record else {},
-    )
-
-
-def can_draw_label_maps(model_config: ModelConfig) -> bool:
-    """Return True if the project can draw label maps as the generator was trained on."""
-    generator, palette = model_config.generator, model_config.palette
-    known = palette == FACADES_PALETTE or (palette is None and generator.in_channels == 3)
-    return known and generator.out_channels == 3 and model_config.reads_facades
-
-
-def picture(generator: UNetGenerator, model_config: ModelConfig) -> np.ndarray:
-    """Draw label maps above the generator's photos of them: (2 size, 4 size, 3) uint8."""
-    label_maps = [draw_pair(seed, model_config.image_size)[0] for seed in range(4)]
-    device = next(generator.parameters()).device
-    photos = Translator(generator, model_config, device)(label_maps)
-    return np.vstack([np.hstack(label_maps), np.hstack(photos)])
