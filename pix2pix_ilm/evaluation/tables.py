@@ -21,7 +21,7 @@ BEST_LEGEND = "bold: best mean of a model in the column"
 TIED_LEGEND = "=: cannot be told from the best (5 % level, Holm-corrected)"
 SEEDS_LEGEND = "±: 95 % interval over trainings (Student's t); they decide (exact sign-flip test)"
 INTERVAL_LEGEND = f"low{DASH}high: 95 % interval over images (bootstrap)"
-ONE_SEED_LEGEND = "one training each: only images vary, and decide (Wilcoxon signed-rank test)"
+ONE_SEED_LEGEND = "one training each: only images vary, and decide (paired t-test)"
 PAPER_LEGEND = "paper: Table 6 of the ILM Norm paper"
 DIFFERENCE_LEGEND = (
     "mean paired difference, its 95 % interval and Holm-corrected p-value, over trainings (seeds) "

@@ -235,9 +235,13 @@ class TrainConfig:
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate in epoch 0, 1, ...: constant, then linear toward 0."""
-        decay_epochs = self.epochs // 2 if self.decay_epochs is None else self.decay_epochs
-        decayed = max(0, epoch + 1 - (self.epochs - decay_epochs))
-        return self.lr * (1 - decayed / (decay_epochs + 1))
+        decayed = max(0, epoch + 1 - (self.epochs - self.falling_epochs))
+        return self.lr * (1 - decayed / (self.falling_epochs + 1))
+
+    @property
+    def falling_epochs(self) -> int:
+        """Return the number of last epochs that lower the learning rate."""
+        return self.epochs // 2 if self.decay_epochs is None else self.decay_epochs
 
 
 NEUTRAL = NormOptions(neutral_start=True)

@@ -10,9 +10,9 @@ from pix2pix_ilm.data.datasets import named_path
 from pix2pix_ilm.training.config import TrainConfig
 
 OTHERWISE_KNOWN = (
-    "data", "direction", "epochs", "generator", "image_size", "label_classes", "seed",
+    "data", "direction", "generator", "image_size", "label_classes", "seed",
 )  # fmt: skip
-"""Settings that a generator's folder has elsewhere, or that its number of steps tells."""
+"""Settings that a generator's folder has elsewhere."""
 WITHOUT_EFFECT = (
     "name", "checkpoints", "val_split", "device", "step_mode", "tracker", "log_every",
     "sample_every", "save_every", "validate_every", "diagnose_every", "keep_best", "keep_every",
@@ -72,6 +72,9 @@ def recipe(config: TrainConfig, data_digest: str = "") -> dict[str, Plain]:
         data_digest: of the pairs that it is trained on.
     """
     settings = hyper_parameters(config)
+    settings["decay_epochs"] = config.falling_epochs
+    if config.falling_epochs == 0:
+        del settings["epochs"]  # the number of steps tells
     if config.init_from is not None:
         settings["init_from"] = name_in_run(Path(config.init_from))
     if data_digest:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp, wilcoxon
 
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation import statistics
@@ -18,8 +19,8 @@ from pix2pix_ilm.evaluation.statistics import (
     Interval,
     bootstrap_interval,
     holm,
+    paired_t_p_value,
     sign_flip_p_value,
-    signed_rank_p_value,
     student_interval,
     summarize,
 )
@@ -86,30 +87,40 @@ def test_the_student_interval_by_hand():
     assert [interval.low, interval.high] == pytest.approx([3 - half, 3 + half], rel=1e-6)
 
 
-def exact_signed_rank(differences: list[float]) -> float:
-    """By enumeration of all signs: how often the rank sums are at least as unequal."""
-    ranks = np.argsort(np.argsort(np.abs(differences))) + 1
-    observed = abs((np.sign(differences) * ranks).sum())
-    signs = np.array(list(product((-1, 1), repeat=len(ranks))))
-    return float((np.abs(signs @ ranks) >= observed).mean())
-
-
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None, derandomize=True)
-def test_signed_rank_equals_enumeration_and_is_symmetric(seed):
+def test_the_t_test_equals_scipys_and_is_symmetric(seed):
     differences = np.random.default_rng(seed).normal(0.5, 1, 9)
-    p_value = signed_rank_p_value(differences)
-    assert p_value == pytest.approx(exact_signed_rank(differences.tolist()))
-    assert signed_rank_p_value(-differences) == pytest.approx(p_value)
-    assert signed_rank_p_value(differences[::-1]) == pytest.approx(p_value)
+    p_value = paired_t_p_value(differences)
+    assert p_value == pytest.approx(ttest_1samp(differences, 0).pvalue)
+    assert paired_t_p_value(-differences) == pytest.approx(p_value)
+    assert paired_t_p_value(differences[::-1]) == pytest.approx(p_value)
 
 
-def test_signed_rank_of_differences_all_of_one_sign():
-    assert signed_rank_p_value(np.arange(1, 11)) == pytest.approx(2 / 2**10)
+def test_the_t_test_by_hand():
+    """Mean 2, standard error 1/sqrt(3): t of 2 degrees of freedom is 3.464102."""
+    assert paired_t_p_value([1, 2, 3]) == pytest.approx(0.0741799, abs=1e-6)
 
 
-def test_signed_rank_of_nothing_is_one():
-    assert signed_rank_p_value([0.0] * 12) == 1
+def test_the_t_test_of_nothing_is_one_and_of_one_and_the_same_zero():
+    assert paired_t_p_value([0.0] * 12) == 1
+    assert paired_t_p_value([0.5] * 12) == 0
+
+
+@pytest.mark.parametrize("test", [paired_t_p_value, sign_flip_p_value])
+def test_a_perfect_image_tells_nothing_apart(test):
+    """An infinite PSNR has no chance that one as large occurs."""
+    assert test(np.array([np.inf, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])) == 1
+
+
+def test_images_whose_mean_and_ranks_disagree_are_told_by_the_mean():
+    """Most images a little worse, a few much better: the interval holds 0, so does the test."""
+    rng = np.random.default_rng(0)
+    differences = np.where(np.arange(106) < 12, -6.0, 0.4) + rng.normal(0, 0.05, 106)
+    interval = bootstrap_interval(differences)
+    assert interval.low < 0 < interval.high
+    assert wilcoxon(differences).pvalue < 0.001
+    assert 0.05 < paired_t_p_value(differences) < 0.2
 
 
 def test_holm_known_example():

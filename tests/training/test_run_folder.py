@@ -401,6 +401,15 @@ def test_the_weights_to_start_from_are_told_without_where_their_run_lies(checkpo
     assert recipe(replace(CONFIG, init_from=checkpoint))["init_from"] == told
 
 
+def test_generators_of_other_learning_rates_are_of_other_recipes():
+    """The middle of a long training is not the end of a short one."""
+    long, short = replace(CONFIG, epochs=100), replace(CONFIG, epochs=50)
+    assert recipe(long) != recipe(short)
+    assert recipe(long) == recipe(replace(long, decay_epochs=50))
+    constant = replace(long, decay_epochs=0)
+    assert recipe(constant) == recipe(replace(constant, epochs=50))
+
+
 def test_every_setting_is_of_the_recipe_or_known_not_to_be():
     names = {name.partition(".")[0] for name in recipe(CONFIG)}
     others = {*OTHERWISE_KNOWN, *WITHOUT_EFFECT}
@@ -408,7 +417,6 @@ def test_every_setting_is_of_the_recipe_or_known_not_to_be():
     assert names | others == {field.name for field in fields(TrainConfig)}
     assert names == {
         "train_split", "batch_size", "init_from", "load_size", "flip", "zoom", "discriminator",
-        "decay_epochs", "lr", "beta1", "beta2", "gan_loss", "l1_weight", "feature_matching",
-        "perceptual",
-        "augment_discriminator", "ema", "precision",
+        "epochs", "decay_epochs", "lr", "beta1", "beta2", "gan_loss", "l1_weight",
+        "feature_matching", "perceptual", "augment_discriminator", "ema", "precision",
     }  # fmt: skip
