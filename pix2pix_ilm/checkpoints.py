@@ -73,9 +73,14 @@ class ModelConfig:
             raise SettingError("step", "at least 0", self.step)
 
     @property
+    def data_name(self) -> str:
+        """Return the name of its data, without where they lie on somebody's disk."""
+        return Path(self.data).name or self.data
+
+    @property
     def reads_facades(self) -> bool:
         """Return True if it was trained on label maps of CMP Facades, by the name of its data."""
-        return Path(self.data).name in FACADES_DATA and self.direction == "BtoA"
+        return self.data_name in FACADES_DATA and self.direction == "BtoA"
 
     @property
     def label_channels(self) -> Channels:

@@ -119,13 +119,20 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
         """Return the card: what the generator is, how good it is, and whom to cite."""
         return model_card(self.trained(), self.record)
 
+    def set_noise(self, noise: float) -> None:
+        """Change the strength of the random pattern; metrics of the photos before are dropped."""
+        if noise != self.config.noise:
+            self.record = None
+        super().set_noise(noise)
+
     def trained(self) -> ModelConfig:
-        """Return what the generator was trained for; ValueError for fresh weights."""
+        """Return what is told of the generator, as it is now; ValueError for fresh weights."""
         if self.model_config is None:
             raise ValueError(
                 "model_config: expected what the generator was trained for, found None"
             )
-        return self.model_config
+        trained = self.model_config
+        return replace(trained, generator=self.config, data=trained.data_name)
 
 
 def export_folder(
@@ -162,9 +169,6 @@ def export_folder(
     generator = PretrainedGenerator.from_pretrained(checkpoint)
     if noise is not None:
         generator.set_noise(noise)
-        generator.record = None  # it is of other photos
-    model_config = replace(generator.trained(), generator=generator.config)
-    generator.model_config = replace(model_config, data=Path(model_config.data).name)
     dtype = torch.float16 if float16 else torch.float32
     weights = converted(generator.state_dict(), dtype)
     discriminator = converted(discriminator_weights(resolve_checkpoint(checkpoint)), dtype)
@@ -181,7 +185,7 @@ def export_folder(
         if data is not None:
             scorer = make_scorer(Sampling(), "alex", "auto", batch_size=8)
             record_metrics(evaluate_checkpoints([folder], data, split, scorer))
-            generator.record = without_paths(read_metrics(folder, model_config.step))
+            generator.record = without_paths(read_metrics(folder, generator.trained().step))
             write_json(folder / METRICS_FILE, generator.record)
         generator.generate_model_card().save(folder / CARD_FILE)
         replace_files(out, folder)

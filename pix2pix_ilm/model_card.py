@@ -38,7 +38,7 @@ def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> Mode
         EvalResult(
             task_type="image-to-image",
             dataset_type="image-pairs",
-            dataset_name=str(record.protocol.get("data", model_config.data)),
+            dataset_name=str(record.protocol.get("data", model_config.data_name)),
             dataset_split=str(record.protocol.get("split", "")),
             metric_type=name,
             metric_name=title,
@@ -52,7 +52,7 @@ def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> Mode
         library_name=LIBRARY,
         pipeline_tag="image-to-image",
         tags=["pix2pix", "ilm-norm"],
-        datasets=[Path(model_config.data).name],
+        datasets=[model_config.data_name],
         model_name=title,
         eval_results=results or None,
     )
@@ -60,7 +60,7 @@ def card_data(model_config: ModelConfig, record: RecordedMetrics | None) -> Mode
 
 def card_text(model_config: ModelConfig, record: RecordedMetrics | None) -> str:
     """Return the card in Markdown, beneath what the hub's search reads."""
-    name = Path(model_config.data).name
+    name = model_config.data_name
     found = record.metrics if record else {}
     return render(
         TEXT,

@@ -57,6 +57,29 @@ def test_what_is_saved_is_a_checkpoint_again(checkpoint, tmp_path):
     assert PretrainedGenerator.from_pretrained(str(saved)).model_config == load_generator(saved)[1]
 
 
+def test_what_is_saved_is_the_generator_as_it_is_now(make_checkpoint, tmp_path):
+    """With another pattern than in training, none, and without metrics of other photos."""
+    folder = make_checkpoint(generator=GeneratorConfig(ngf=4, depth=5, noise=0.2), data="facades")
+    write_json(folder / METRICS_FILE, RECORD)
+    for noise in (0.1, 0.0):
+        generator = PretrainedGenerator.from_pretrained(folder)
+        generator.set_noise(noise)
+        generator.save_pretrained(tmp_path / str(noise))
+        saved = PretrainedGenerator.from_pretrained(tmp_path / str(noise))
+        assert saved.config.noise == noise
+        assert saved.record is None
+        label_map = torch.rand(1, 3, 32, 32)
+        assert torch.equal(saved(label_map), generator(label_map))
+
+
+def test_what_is_saved_does_not_tell_where_the_data_lay(make_checkpoint, tmp_path):
+    folder = make_checkpoint(data="/home/alice/pairs", image_size=32)
+    PretrainedGenerator.from_pretrained(folder).save_pretrained(tmp_path / "saved")
+    for path in (tmp_path / "saved").iterdir():
+        assert b"alice" not in path.read_bytes(), path.name
+    assert load_generator(tmp_path / "saved")[1].data == "pairs"
+
+
 def test_the_card_carries_metrics_citations_and_a_drawn_picture(checkpoint, tmp_path):
     saved = tmp_path / "saved"
     PretrainedGenerator.from_pretrained(str(checkpoint)).save_pretrained(saved)

@@ -282,7 +282,7 @@ def architecture(model_config: ModelConfig) -> dict[str, Any]:
     settings |= {
         "label_maps": kind if palette is None else palette.title,
         "depth": model_config.generator.num_downs,
-        "data": Path(model_config.data).name or model_config.data,
+        "data": model_config.data_name,
     }
     settings |= model_config.recipe or {}
     return {re.sub("[._]", " ", name): value for name, value in settings.items()}

@@ -13,7 +13,7 @@ palette, which the metadata holds.
 import json
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +99,8 @@ def export_onnx(
     size = checked_size(size, dynamic_size, model_config.image_size, generator.config.size_multiple)
     palette = model_config.palette
     model = to_onnx(generator, size, palette, dynamic_size=dynamic_size, float16=float16)
-    model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(asdict(model_config), default=str))
+    told = asdict(replace(model_config, data=model_config.data_name))
+    model.metadata_props.add(key=MODEL_CONFIG, value=json.dumps(told, default=str))
     model.metadata_props.add(key=WEIGHTS_HASH, value=hash_weights(folder))
     model.metadata_props.add(key=PRECISION, value="float16" if float16 else "float32")
 

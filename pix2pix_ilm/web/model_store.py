@@ -61,7 +61,7 @@ class Model:
     def summary(self) -> str:
         """Return norms, data, and metrics, if they were measured, in one line."""
         size = self.config.image_size
-        parts = [self.norms, f"trained on {self.config.data} at {size}x{size}"]
+        parts = [self.norms, f"trained on {self.config.data_name} at {size}x{size}"]
         metrics = self.record.metrics if self.record else {}
         parts += [
             shown.format(metrics[name].mean)

@@ -64,7 +64,8 @@ def test_any_batch_in_plain_operators_gives_the_generators_photos(norm, make_che
 
 def test_a_model_says_what_goes_in_and_out_and_what_it_is(make_checkpoint, tmp_path):
     gray = replace(SHALLOW, out_channels=1)
-    checkpoint, path = make_checkpoint(generator=gray, out_channels=1), tmp_path / "model.onnx"
+    checkpoint = make_checkpoint(generator=gray, out_channels=1, data="/home/alice/pairs")
+    path = tmp_path / "model.onnx"
     export_onnx(checkpoint, path, size=64)
     session = onnxruntime.InferenceSession(path)
     (label_map,), (photo,) = session.get_inputs(), session.get_outputs()
@@ -75,8 +76,10 @@ def test_a_model_says_what_goes_in_and_out_and_what_it_is(make_checkpoint, tmp_p
         "photo", "tensor(float)", ["batch", 1, 64, 64]
     )  # fmt: skip
     described = session.get_modelmeta().custom_metadata_map["config.json"]
-    assert json.loads(described) == json.loads((checkpoint / "config.json").read_text())
+    known = json.loads((checkpoint / "config.json").read_text())
+    assert json.loads(described) == known | {"data": "pairs"}
     assert b".py" not in path.read_bytes()  # no paths of the machine that exported it
+    assert b"alice" not in path.read_bytes()
 
 
 def test_a_dynamic_size_takes_every_multiple(make_checkpoint, tmp_path):

@@ -143,6 +143,12 @@ def test_title_and_summary_tell_norms_data_and_metrics(folder):
     }
 
 
+def test_the_summary_does_not_tell_where_the_data_lie(make_checkpoint, tmp_path):
+    make_checkpoint("private", data="/home/alice/pairs")
+    summary = ModelStore(tmp_path).get("private").summary
+    assert summary == "ILM+IN / IN, trained on pairs at 32x32"
+
+
 def test_metrics_of_other_weights_are_not_shown(folder):
     record = RecordedMetrics(
         protocol={}, step=6, metrics={"rmse_rgb": Interval(mean=1.0, low=1.0, high=1.0)}
