@@ -1,5 +1,6 @@
 """The whole study: train what is missing, evaluate all, write the report."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pix2pix_ilm.checkpoints import load_generator
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.images import encode_label_maps
 from pix2pix_ilm.data.pairs import validation_split
+from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.evaluate import (
     Evaluation,
     check_split,
@@ -68,9 +70,15 @@ def reproduce(
         The evaluation; None while other processes still train.
 
     Raises:
-        UserError: bad data or settings, or trainings in this folder that have others.
+        UserError: bad data or settings, trainings in this folder that have others, or torchrun.
         Interrupted: after a signal; what was done is saved.
     """
+    processes = os.environ.get("WORLD_SIZE", "1")  # as torchrun sets it
+    if processes != "1":
+        raise UserError(
+            f"expected one process for a study, found {processes}; start the command several times "
+            "instead, each with a GPU of its own (CUDA_VISIBLE_DEVICES): they share the trainings"
+        )
     shared = arms[0].config
     root = data_folder(shared.data, shared.image_size)
     _, split = fitted_and_evaluated(split or shared.val_split or validation_split(root))

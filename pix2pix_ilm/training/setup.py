@@ -118,8 +118,9 @@ def build_networks(
     for network in networks:
         network.to(accelerator.device)
     average = average_weights(networks[0], config.ema) if config.ema else None
-    for network in networks:
-        if mode == "compile" or (mode == "graph" and compiles(accelerator.device)):
+    if mode == "compile" or (mode == "graph" and compiles(accelerator.device)):
+        torch.compiler.reset()  # variants of the process's earlier trainings count for its limit
+        for network in networks:
             network.compile()
     betas = (config.beta1, config.beta2)
     optimizers = (torch.optim.Adam(n.parameters(), config.lr, betas, fused=True) for n in networks)

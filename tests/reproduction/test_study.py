@@ -139,6 +139,13 @@ def test_a_split_too_small_for_intervals_is_refused_before_hours_of_training(arm
     assert not folder.exists()
 
 
+def test_torchrun_is_refused_before_anything_is_trained(arms, folder, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="expected one process for a study, found 2; start the"):
+        reproduce(arms, folder, 1, lambda _: None)
+    assert not folder.exists()
+
+
 @pytest.mark.usefixtures("without_report")
 def test_what_is_done_is_not_done_again(arms, folder, monkeypatch):
     reproduce(arms, folder, 1, lambda _: None)

@@ -1,10 +1,12 @@
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch._dynamo import config as dynamo_config
 
 from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.models.discriminator import DiscriminatorConfig
@@ -74,3 +76,16 @@ def test_no_two_convolutions_or_seeds_start_alike(config):
     assert torch.cat([weight.flatten() for weight in drawn]).std().item() == pytest.approx(
         0.02, rel=0.01
     )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_a_processs_trainings_are_compiled_each_however_many_came_before(config, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    accelerator = make_accelerator(config)
+    with dynamo_config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+        for n_layers in (0, 1, 2):
+            discriminator = DiscriminatorConfig(ndf=2, n_layers=n_layers)
+            changed = replace(config, discriminator=discriminator, step_mode="compile")
+            networks = build_networks(changed, accelerator)
+            networks.discriminator(*torch.zeros(2, 1, 3, 32, 32))
