@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pix2pix_ilm.data import Direction, cache
-from pix2pix_ilm.data.cache import PairedImages, default_cache, load_pairs
+from pix2pix_ilm.data.cache import PairedImages, content_hash, default_cache, load_pairs
 from pix2pix_ilm.data.images import resize
 from pix2pix_ilm.data.pairs import Pair, find_pairs
 from pix2pix_ilm.data.palette import FACADES_PALETTE, Palette
@@ -155,6 +155,21 @@ def test_changed_files_make_another_entry(root, store, noise, save, change):
     fresh = load(root, store.with_name("fresh"))
     assert torch.equal(after.label_map, fresh.label_map)
     assert after.names == fresh.names
+
+
+def test_files_rewritten_with_their_size_and_time_of_change_set_back_are_read_again(
+    root, store, monkeypatch
+):
+    monkeypatch.setattr(cache, "SETTLED", -(10**18))  # no file was changed too lately to tell
+    store.mkdir()
+    pairs, path = find_pairs(root, "train"), root / "train" / "1.png"
+    digest, before = content_hash(pairs, store), path.stat()
+    assert [file.suffix for file in store.iterdir()] == [".digest"]
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.write_bytes(bytes(before.st_size))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert content_hash(pairs, store) != digest
 
 
 def test_the_same_contents_elsewhere_share_the_entry(root, store, decodings):

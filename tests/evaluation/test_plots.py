@@ -86,6 +86,22 @@ def test_differences_seed_by_seed_from_the_first_configuration(evaluation, drawn
     assert not [name for name in drawn if name.endswith("-by-seed")]  # of a single common seed
 
 
+def test_every_configuration_has_a_row_of_differences(evaluation):
+    first, second, ilm, bad = evaluation.scores
+    others = [
+        replace(ilm, name=f"{one.configuration}-{seed}", configuration=one.configuration, seed=seed)
+        for one in (ilm, bad)
+        for seed in (first.seed, second.seed)
+    ]
+    scores = [first, second, *others]
+    figure = figures(replace(evaluation, scores=scores, summary=summarize(scores)))
+    (axes,) = figure["psnr-by-seed"].axes
+    points = [line for line in axes.lines if line.get_marker() == "."]
+    assert [len(line.get_xdata()) for line in points] == [2, 2]
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert names == [ilm.configuration, bad.configuration]
+
+
 def test_several_steps_give_lines_in_order_of_the_steps(at_steps):
     drawn = figures(at_steps)
     assert {f"{name}-by-step" for name in ("rmse_rgb", "ssim_paper", "psnr")} < set(drawn)

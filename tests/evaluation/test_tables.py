@@ -22,6 +22,7 @@ from pix2pix_ilm.evaluation.tables import (
     differences_table,
     format_interval,
     format_number,
+    format_p,
     means_table,
 )
 
@@ -172,6 +173,8 @@ def test_p_values_are_never_shown_as_zero(evaluation):
     certain = replace(evaluation, summary=replace(evaluation.summary, comparisons=tiny))
     shown = {cell[2].text for row in differences(certain).rows for cell in row[1:]}
     assert shown == {"p < 0.001"}
+    likely = Difference(interval=Interval(0.0, 0.0, 0.0), p_value=0.0, corrected_p_value=0.004)
+    assert format_p(likely) == "p = 0.004"
 
 
 def test_differences_over_seeds_stand_before_those_over_images(evaluation):

@@ -3,8 +3,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 
-from pix2pix_ilm.metrics.appearance import contrast, erode, periodic_artifacts, saturation
+from pix2pix_ilm.metrics.appearance import (
+    contrast,
+    erode,
+    periodic_artifacts,
+    remove_box_mean,
+    saturation,
+)
 
 EVERYWHERE = torch.ones(1, 128, 128, dtype=torch.bool)
 
@@ -59,6 +66,21 @@ def test_only_the_region_is_looked_at_and_small_ones_are_left_out():
     assert math.isnan(periodic_artifacts(image, tiny, 4))
     both = periodic_artifacts(image.repeat(2, 1, 1, 1), torch.cat([region, tiny]), 4)
     assert both == periodic_artifacts(image, region, 4)
+
+
+def test_a_region_that_is_brighter_than_its_surroundings_has_no_pattern_for_that():
+    image = constant(100, 100, 100).clone()
+    region = torch.zeros_like(EVERYWHERE)
+    region[:, :, 40:80] = True
+    image[region] = 120
+    assert periodic_artifacts(image, region, 1) < 1e-9
+    assert periodic_artifacts(image, region, 2) < 0.5
+
+
+def test_the_mean_of_a_box_is_that_of_the_mirrored_image():
+    gray = torch.rand(40, 50, dtype=torch.float64)
+    expected = gray.numpy() - uniform_filter(gray.numpy(), 17, mode="mirror")
+    np.testing.assert_allclose(remove_box_mean(gray).numpy(), expected, atol=1e-12)
 
 
 def test_erosion_takes_four_pixels_from_every_edge_but_the_images():

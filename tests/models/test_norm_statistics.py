@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -47,6 +49,18 @@ def test_the_networks_outputs_are_what_they_were():
 
 def test_networks_without_ilm_layers_have_no_statistics():
     assert layer_statistics(generator("in"), LABELS) == []
+
+
+@pytest.mark.usefixtures("without_float64")
+@pytest.mark.parametrize(("end", "counted"), [(0.97, 0.0), (0.985, 1.0), (0.015, 1.0)])
+def test_a_value_within_two_hundredths_of_the_sigmoids_ends_is_saturated(end, counted):
+    layer = ILMNorm2d(1, key_group_size=1, reduction=1)
+    image = torch.tensor([-1.0, 1.0]).repeat(1, 1, 8, 4)  # variance 1
+    with torch.no_grad():
+        layer.encoder.weight.fill_(1)
+        layer.var_decoder.weight.fill_(math.log(end / (1 - end)))
+    (found,) = layer_statistics(torch.nn.Sequential(layer), [(image,), (image,)])
+    assert found.saturated_fraction == counted
 
 
 @pytest.mark.usefixtures("without_float64")

@@ -29,14 +29,16 @@ def test_what_was_logged_at_some_steps_has_their_values_alone(tmp_path):
 
 def test_there_is_a_panel_for_all_that_any_training_logged(tmp_path):
     plain = read_curves(write_log(tmp_path / "plain", 9))
-    measured = [read_curves(write_log(tmp_path / f"{i}", 9 + i, val_ssim=0.1)) for i in range(2)]
+    measured = [
+        read_curves(write_log(tmp_path / f"{i}", 9 + i, val_ssim=0.1 + 0.2 * i)) for i in range(2)
+    ]
     figure = draw_curves({"plain": [plain], "measured": measured})
     lines = {axes.get_title(loc="left"): axes.lines for axes in figure.axes}
     assert len(lines) == 4
     assert len(lines["discriminator's loss"]) == 2 + 3  # each seed, and each mean
     assert len(lines["SSIM on val: higher is better"]) == 3
     mean = lines["SSIM on val: higher is better"][-1]
-    assert mean.get_xydata().tolist() == [[40, pytest.approx(0.4)], [80, pytest.approx(0.8)]]
+    assert mean.get_xydata().tolist() == [[40, pytest.approx(0.8)], [80, pytest.approx(1.6)]]
 
 
 def test_lines_of_many_configurations_are_told_apart(tmp_path):

@@ -10,6 +10,7 @@ from pix2pix_ilm.metrics.perceptual import lpips_network
 from pix2pix_ilm.training.losses import (
     adversarial_loss,
     discriminator_loss,
+    feature_matching_loss,
     l1_loss,
     perceptual_loss,
 )
@@ -60,6 +61,22 @@ def test_l1_spans_0_to_2():
     black, white = torch.full((1, 3, 2, 2), -1.0), torch.full((1, 3, 2, 2), 1.0)
     assert l1_loss(black, black).item() == 0
     assert l1_loss(black, white).item() == 2
+
+
+def test_feature_matching_is_the_mean_over_layers_of_mean_differences():
+    fake = [torch.zeros(2, 3, 4, 4), torch.full((2, 5, 2, 2), 3.0)]
+    real = [torch.ones(2, 3, 4, 4), torch.full((2, 5, 2, 2), -1.0)]
+    assert feature_matching_loss(fake, real).item() == (1 + 4) / 2
+
+
+def test_the_perceptual_loss_is_the_mean_lpips_of_a_batch():
+    images = torch.randint(0, 256, (2, 2, 32, 40, 3), dtype=torch.uint8)
+    output, photo = (x.permute(0, 3, 1, 2) / 127.5 - 1 for x in images)
+    expected = metrics.lpips(*images).mean().item()
+    assert perceptual_loss(output, photo).item() == pytest.approx(expected, rel=1e-5)
+    gray = [x[:, :1] for x in (output, photo)]
+    as_colors = [x.expand(-1, 3, -1, -1) for x in gray]
+    assert torch.equal(perceptual_loss(*gray), perceptual_loss(*as_colors))
 
 
 def test_gradients_pass_the_perceptual_loss_though_a_metric_asked_first_for_its_network():

@@ -161,6 +161,8 @@ def test_the_page_of_another_site_changes_nothing(ask, headers):
      {"host": "photos.example", "origin": "https://photos.example"},
      {"host": "photos.example", "origin": "https://photos.example:8443"},
      {"host": "photos.example:443", "origin": "https://photos.example"},
+     {"host": "127.0.0.1:443", "origin": "https://127.0.0.1"},
+     {"host": "127.0.0.1", "origin": "http://127.0.0.1:80"},
      {"origin": "https://photos.example"},
      {"origin": "https://a.gradio.live", "x-forwarded-host": "a.gradio.live"}],
 )  # fmt: skip

@@ -142,7 +142,7 @@ def test_uploads_lie_in_a_folder_that_is_gone_in_the_end(monkeypatch):
 
 
 def test_old_files_and_folders_are_deleted_and_new_ones_kept(tmp_path):
-    for name, age in (("old", 100), ("new", 10)):
+    for name, age in (("old", 60), ("new", 10)):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "a.png").write_bytes(b"image")
