@@ -88,8 +88,8 @@ def augment_pairs(
 
     Args:
         kinds: "color" changes brightness, saturation and contrast of photos; "translation" shifts
-            by up to an eighth of the size and fills with 0; "cutout" sets a square of half the size
-            to 0; the last two move label map and photos together.
+            by up to an eighth of the size and fills with 0; "cutout" sets a square of half the
+            size, which may stick out, to 0; the last two do the same to label map and photos.
         label_map: of the pairs.
         photos: real and generated ones of these label maps.
 
@@ -153,7 +153,8 @@ def shift(
 def band(uniform: Float[Tensor, "b 1 1 1"], size: int) -> Float[Tensor, "b 1 size"]:
     """Return 1 in a run of half the pixels of a side, 0 elsewhere; it may stick out of the image.
 
-    Its center is anywhere on the side, so that every pixel is as likely to be hidden.
+    Every place that overlaps the side is as likely, and so is every pixel to be hidden: a third of
+    a side on average. DiffAugment's has its center on the side and hides its middle more often.
     """
     length = int(size * HOLE)
     start = (uniform.flatten(1) * (size + length)).floor() - length

@@ -35,6 +35,7 @@ def baselines(train: PairedImages) -> dict[str, Predictor]:
 def class_colors(train: PairedImages) -> Predictor | None:
     """Return a predictor of the mean color that each pixel's class has in the training photos.
 
+    Classes that are not in them have the mean color of all.
     None where classes are not known: label maps that were read without a palette have classes only
     if they are painted with that of CMP Facades.
     """
@@ -46,7 +47,9 @@ def class_colors(train: PairedImages) -> Predictor | None:
         classes = class_indices(label_map, train.palette).flatten()
         colors.index_add_(0, classes, photo.double().flatten(0, 1))
         counts.index_add_(0, classes, torch.ones(len(classes), dtype=torch.float64))
-    means = (colors / counts.clamp(min=1)[:, None]).round().to(torch.uint8)
+    overall = colors.sum(dim=0) / counts.sum()
+    means = torch.where(counts[:, None] > 0, colors / counts[:, None], overall)
+    means = means.round().to(torch.uint8)
     return lambda label_maps: means[class_indices(label_maps, train.palette)]
 
 

@@ -32,8 +32,8 @@ def periodic_artifacts(images: Images, region: Bool[Tensor, "n h w"], period: in
 
     In every image, gray values less their 17x17 box mean, and less what is left of a mean in the
     region, are averaged over the region's pixels of each phase of a period x period grid; the root
-    mean square of these means, weighted by their pixels, is averaged over images. Photos are not at 0: their few pixels do not
-    average out.
+    mean square of these means, weighted by their pixels, is averaged over images. Photos are not at
+    0: their few pixels do not average out.
 
     Args:
         images: uint8 (N, H, W, 3).

@@ -33,6 +33,13 @@ def test_every_class_gets_its_mean_color():
         assert (predicted.numpy()[here] == expected).all()
 
 
+def test_a_class_that_no_training_photo_has_gets_the_mean_color_of_all():
+    photo = torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8)
+    pairs = drawn(torch.randint(0, 2, (3, 16, 16)), photo)
+    other = COLORS[torch.full((1, 4, 4), 7)]
+    assert torch.equal(class_colors(pairs)(other), constant_color(pairs)(other))
+
+
 def test_noise_on_the_label_map_does_not_change_its_classes():
     pairs = drawn(torch.randint(0, 12, (2, 16, 16)), torch.randint(0, 256, (2, 16, 16, 3)).byte())
     noisy = (

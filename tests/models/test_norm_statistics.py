@@ -58,7 +58,7 @@ def test_a_value_within_two_hundredths_of_the_sigmoids_ends_is_saturated(end, co
     image = torch.tensor([-1.0, 1.0]).repeat(1, 1, 8, 4)  # variance 1
     with torch.no_grad():
         layer.encoder.weight.fill_(1)
-        layer.var_decoder.weight.fill_(math.log(end / (1 - end)))
+        layer.var_decoder.weight.fill_(math.log(end / (1 - end)) / layer.encoder.out_features)
     (found,) = layer_statistics(torch.nn.Sequential(layer), [(image,), (image,)])
     assert found.saturated_fraction == counted
 
