@@ -187,7 +187,7 @@ def resolve_checkpoint(checkpoint: str | Path, revision: str | None = None) -> P
             return shipped
     if is_folder(folder):
         raise UserError(f"{name}: not a checkpoint (no {MODEL_CONFIG} in it)")
-    owner, _, rest = name.partition("/")
+    owner, _, rest = name.partition("@")[0].partition("/")
     on_hub = isinstance(checkpoint, str) and owner and rest and "/" not in rest
     if not on_hub or is_folder(Path(owner)):
         raise UserError(

@@ -45,10 +45,12 @@ def test_a_repository_is_fetched_without_what_is_not_needed(hub):
     files = ("config.json", "model.safetensors", "metrics.json", "discriminator.safetensors")
     assert resolve_checkpoint("me/model", "v1") == copy
     assert resolve_checkpoint("me/model@v2") == copy
+    assert resolve_checkpoint("me/model@refs/pr/1") == copy
     assert resolve_checkpoint("me/model") == copy
-    assert asked == [("me/model", revision, files) for revision in ("v1", "v2", None)]
+    revisions = ("v1", "v2", "refs/pr/1", None)
+    assert asked == [("me/model", revision, files) for revision in revisions]
     assert Translator.load("me/model", "cpu").config.image_size == 32
-    assert len(asked) == 3  # what was found is found again without the hub
+    assert len(asked) == len(revisions)  # what was found is found again without the hub
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -51,6 +51,7 @@ def page_scores(evaluation: Evaluation) -> dict[str, Any]:
             {
                 "name": one.name,
                 "title": title,
+                "baseline": one.baseline,
                 "values": {
                     metric.name: [as_json(value) for value in one.values[metric.name]]
                     for metric in evaluation.columns

@@ -149,7 +149,7 @@ class TrainConfig:
         if self.image_size not in IMAGE_SIZES:
             sizes = ", ".join(map(str, IMAGE_SIZES))
             raise SettingError("image_size", f"one of {sizes}", self.image_size)
-        if self.name is not None and Path(self.name).name != self.name:
+        if self.name is not None and (Path(self.name).name != self.name or self.name == ".."):
             raise SettingError("name", "a plain folder name", self.name)
         self._check_networks()
         self._check_pairs_of_settings()

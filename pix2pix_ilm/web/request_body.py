@@ -123,16 +123,17 @@ def check_json(body: bytes) -> None:
         raise Refusal(HTTPStatus.BAD_REQUEST, "The request is not valid JSON.") from None
 
 
-def walk_json(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def walk_json(content: Any) -> Iterator[tuple[str, Any]]:
     """Yield every value, every key, and all that is nested in them, with the key of each."""
-    yield key, content
-    if isinstance(content, dict):
-        for name, value in content.items():
-            yield "", name
-            yield from walk_json(value, name)
-    elif isinstance(content, list):
-        for value in content:
-            yield from walk_json(value)
+    left = [("", content)]
+    while left:
+        key, value = left.pop()
+        yield key, value
+        if isinstance(value, dict):
+            yield from (("", name) for name in value)
+            left += value.items()
+        elif isinstance(value, list):
+            left += (("", one) for one in value)
 
 
 def max_length(key: str, text: str) -> int:

@@ -114,8 +114,9 @@ class TranslationService:
     def translate(self, request: TranslationRequest) -> Translation:
         """Translate a label map with one or two models, measure the photos, and write files."""
         models = [self.store.get(request.model)]
-        if request.second_model and request.second_model != request.model:
-            models.append(self.store.get(request.second_model))
+        if request.second_model:
+            second = self.store.get(request.second_model)
+            models += [second] if second.name != models[0].name else []
         label_map, notes = read_request(request, models[0].config.palette)
         painted = request.source == "paint"
         photos = [self.make_photo(label_map, model, painted=painted) for model in models]

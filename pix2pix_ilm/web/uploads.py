@@ -166,7 +166,8 @@ def limit_size(label_map: RGBImage) -> RGBImage:
     scale = MAX_SIDE / max(height, width)
     if scale >= 1:
         return label_map
-    return resize(label_map, max(1, round(width * scale)), max(1, round(height * scale)))
+    reduced_width, reduced_height = (max(1, int(side * scale + 0.5)) for side in (width, height))
+    return resize(label_map, reduced_width, reduced_height)
 
 
 def snap_to_palette(label_map: RGBImage, palette: Palette) -> tuple[RGBImage, float]:

@@ -96,6 +96,7 @@ def test_a_run_of_version_0_1_knows_no_classes():
         ({"save_every": 0}, "save_every"),
         ({"num_samples": 0}, "num_samples"),
         ({"name": "../elsewhere"}, "name"),
+        ({"name": ".."}, "name"),
         ({"generator": GeneratorConfig(depth=9)}, "generator.depth"),
         ({"generator": GeneratorConfig(in_channels=12)}, "generator.in_channels"),
         (

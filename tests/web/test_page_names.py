@@ -1,6 +1,7 @@
 """Names from folders, files and visitors are text in the page and the gallery, never markup."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,19 @@ def test_names_in_the_gallery_are_text(new_page, odd_evaluation, tmp_path):
     page.locator("#cards button").first.click()
     expect(page.locator("#viewer-title")).to_contain_text(MARKUP)
     expect_text_alone(page)
+
+
+def test_the_best_of_an_images_models_is_marked_and_no_baseline(new_page, odd_evaluation, tmp_path):
+    first = odd_evaluation.scores[0]
+    names = ("worse", "better", "baseline")
+    scores = [
+        replace(first, name=name, values={"rmse_rgb": (value, value)}, baseline=name == "baseline")
+        for name, value in zip(names, (3.0, 2.0, 1.0), strict=True)
+    ]
+    images = odd_evaluation.targets
+    evaluation = replace(odd_evaluation, scores=scores, outputs=dict.fromkeys(names, images))
+    file = tmp_path / "report.html"
+    file.write_text(gallery(evaluation), "utf-8")
+    page = new_page(file.as_uri())
+    best = page.locator("#cards .best dd")
+    expect(best).to_have_text(["2.00"] * len(images))

@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, FACADES_COLORS
+from pix2pix_ilm.data.palette import CITYSCAPES_PALETTE, FACADES_COLORS, MOST_CLASSES
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.web.painter import (
+    ASSETS,
     CANVAS_SIZE,
     MAX_URL_LENGTH,
     URL_PREFIX,
@@ -180,3 +182,12 @@ def test_a_label_map_of_other_classes_stays_one_in_the_painter():
     props = painter(None, CITYSCAPES_PALETTE).props
     assert [one["name"] for one in props["classes"]][3] == "road"
     assert not props["drawable"]
+
+
+def test_no_picture_is_too_large_for_a_link():
+    """Noise of as many classes as a palette may have is what compresses least."""
+    noise = np.random.default_rng(0).integers(0, MOST_CLASSES, CANVAS_SIZE**2, np.uint8).tobytes()
+    deflated = zlib.compress(noise, wbits=-15)
+    limit = re.search(r"MAX_LINK = ([\d_]+);", (ASSETS / "link.js").read_text())
+    assert limit
+    assert len(base64.b64encode(deflated)) <= int(limit[1])

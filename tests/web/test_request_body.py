@@ -1,6 +1,8 @@
 """How much a request may bring, and what its JSON may say."""
 
 import json
+import sys
+from types import FrameType
 
 import pytest
 from gradio.route_utils import GradioMultiPartParser
@@ -10,7 +12,13 @@ from web.event_loop import run_apart
 
 from pix2pix_ilm.web.error_handlers import Refusal
 from pix2pix_ilm.web.painter import MAX_URL_LENGTH, URL_PREFIX
-from pix2pix_ilm.web.request_body import FORMS, MAX_JSON_BYTES, MAX_LOGIN_BYTES, inspect_body
+from pix2pix_ilm.web.request_body import (
+    FORMS,
+    MAX_JSON_BYTES,
+    MAX_LOGIN_BYTES,
+    inspect_body,
+    walk_json,
+)
 
 JOIN, UPLOAD, LOGIN = "/gradio_api/queue/join", "/gradio_api/upload", "/login"
 MAX_UPLOAD_BYTES = 3 << 20
@@ -203,3 +211,23 @@ def test_gradio_deletes_an_upload_that_is_too_large_or_breaks_off(body, tmp_path
     with pytest.raises(Refusal):
         run_apart(parse())
     assert not list(tmp_path.iterdir())
+
+
+def test_the_work_of_looking_through_json_does_not_grow_with_its_depth():
+    """Steps of Python's generators, which are resumed once for each level if they are nested."""
+    steps = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal steps
+        steps += event == "call"
+
+    deep: object = [0] * 100
+    for _ in range(300):
+        deep = [deep]
+    sys.setprofile(count)
+    try:
+        found = sum(1 for _ in walk_json(deep))
+    finally:
+        sys.setprofile(None)
+    assert found == 401
+    assert steps < 4 * found

@@ -139,6 +139,9 @@ def test_two_models_are_compared_and_measured_and_one_is_not_compared_with_itsel
     assert translation.metrics.count('<th scope="row">') == 2
     translation = service.translate(replace(request, second_model="model"))
     assert len(translation.photos) == 1
+    default = service.store.get(None).name
+    translation = service.translate(replace(request, model="", second_model=default))
+    assert len(translation.photos) == 1
 
 
 def test_checkpoints_are_looked_through_for_unknown_models_and_not_for_strokes(

@@ -27,7 +27,7 @@ from pix2pix_ilm.serving.translator import Translator
 from pix2pix_ilm.web import static_page
 from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
 from pix2pix_ilm.web.static_page import export_page, write_offline
-from pix2pix_ilm.web.uploads import resize
+from pix2pix_ilm.web.uploads import decode, limit_size, resize
 
 pytestmark = [
     pytest.mark.browser,
@@ -204,6 +204,24 @@ def test_uploads_of_any_size_are_translated_at_their_own(open_site, translate, t
     visitor.page.locator("#model").select_option("colors")
     visitor.page.locator("#paint-again").click()
     expect_photo(visitor, translate(visitor.label_map()))
+
+
+def test_large_uploads_are_reduced_and_refused_as_by_the_server(open_site, tmp_path):
+    visitor = open_site()
+    shown, problem = visitor.page.locator("#uploaded"), visitor.page.locator("#problem")
+    for name, (width, height) in {"odd": (2048, 1001), "wide": (8000, 1000)}.items():
+        path = tmp_path / f"{name}.png"
+        Image.new("RGB", (width, height)).save(path)
+        reduced = limit_size(np.zeros((height, width, 3), np.uint8))
+        visitor.drop_in("upload-label", path)
+        expect(shown).to_contain_text(f"{name}.png, {reduced.shape[1]}x{reduced.shape[0]}")
+    for width, height in ((17000, 1000), (15, 20)):
+        path = tmp_path / f"{width}.png"
+        Image.new("RGB", (width, height)).save(path)
+        with pytest.raises(UserError) as refused:
+            decode(path)
+        visitor.drop_in("upload-label", path)
+        expect(problem).to_have_text(str(refused.value))
 
 
 def test_what_is_transparent_is_of_the_chosen_models_ground(open_site, translate, tmp_path):

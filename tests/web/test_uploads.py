@@ -179,7 +179,7 @@ def test_snapping_moves_to_the_nearest_color_and_counts_what_moved():
 @pytest.mark.parametrize(
     ("height", "width", "expected"),
     [(1024, 1024, (1024, 1024)), (100, 60, (100, 60)), (2048, 1024, (1024, 512)),
-     (16, 4000, (4, 1024))],
+     (16, 4000, (4, 1024)), (1001, 2048, (501, 1024)), (18, 4096, (5, 1024))],
 )  # fmt: skip
 def test_large_label_maps_are_reduced_without_new_colors(height, width, expected):
     label_map = snap_to_palette(noise(height, width), FACADES_PALETTE)[0]

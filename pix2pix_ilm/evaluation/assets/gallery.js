@@ -40,8 +40,10 @@ const waiting = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "800px" });
 
+const compared = models.filter(({ baseline }) => !baseline);
+
 function bestOf(metric, image) {
-  const values = models.map((model) => model.values[metric.name][image]);
+  const values = compared.map((model) => model.values[metric.name][image]);
   return metric.higherIsBetter ? Math.max(...values) : Math.min(...values);
 }
 
@@ -50,7 +52,8 @@ function valuesOf(model, image) {
     const value = model.values[metric.name][image];
     const item = make("div", {}, make("dt", { textContent: metric.label, title: metric.label }),
       make("dd", { textContent: written(value, metric) }));
-    item.classList.toggle("best", models.length > 1 && value === bestOf(metric, image));
+    const best = compared.length > 1 && !model.baseline && value === bestOf(metric, image);
+    item.classList.toggle("best", best);
     item.dataset.metric = metric.name;
     return item;
   });

@@ -3,7 +3,7 @@ import { mount as mountCompare } from "./compare.js";
 import { mount as mountPainter } from "./painter.js";
 import { resized } from "./tensors.js";
 
-const LARGEST = 4096; // sides of uploads
+const LARGEST = 4096; // side of a square of as many pixels as an upload may have
 const REDUCED = 1024; // to which they are reduced
 const SMALLEST = 16;
 const LABEL = " label map"; // no model's name begins with a space
@@ -197,8 +197,10 @@ async function upload(file) {
     return complain(`${file.name} is not an image that this browser can read.`);
   }
   const { width, height } = image;
-  if (Math.min(width, height) < SMALLEST || Math.max(width, height) > LARGEST)
-    return complain(`${file.name} is ${width}x${height}; its sides must be ${SMALLEST} to ${LARGEST}.`);
+  if (Math.min(width, height) < SMALLEST)
+    return complain(`${file.name} is ${width}x${height}; it must be at least ${SMALLEST}x${SMALLEST}.`);
+  if (width * height > LARGEST ** 2)
+    return complain(`${file.name} is ${width}x${height}; the most are ${LARGEST}x${LARGEST} pixels.`);
   state.bitmap = image;
   readUpload();
   one("#uploaded").hidden = false;
