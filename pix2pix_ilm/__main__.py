@@ -1,6 +1,17 @@
 """``python -m pix2pix_ilm`` is the same as ``pix2pix-ilm``."""
 
-from pix2pix_ilm.cli import main
+import sys
+
+
+def run() -> None:
+    """Run the command line; Ctrl-C while it is loaded ends the process without a traceback."""
+    try:
+        from pix2pix_ilm.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
-    main()
+    run()

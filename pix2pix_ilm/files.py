@@ -139,12 +139,14 @@ def describe_first(error: "ValidationError") -> str:
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, sync it, and rename it into place.
 
+    A link stays, and the file that it names is written.
+
     Raises:
-        UserError: the file cannot be written, e.g. because the disk is full; what was there
-            under this name before is left as it was.
+        UserError: the file cannot be written, e.g. because the disk is full, or is a folder, a
+            device or a pipe; what was there under this name before is left as it was.
     """
-    if not path.name:
-        raise UserError(f"{path}: is a folder; expected a file to write")
+    refuse_special(path)
+    path = path.resolve() if path.is_symlink() else path
     # a name of its own, short enough wherever the final one fits
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:
@@ -164,10 +166,33 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def refuse_special(path: Path) -> None:
+    """Raise UserError where something that is no file has the name of a file to write."""
+    try:
+        special = not path.name or (path.exists() and not path.is_file())
+        found = "folder" if path.is_dir() else "device or a pipe"
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    if special:
+        raise UserError(f"{path}: is a {found}; expected a file to write")
+
+
 def write_json(path: Path, record: Any) -> None:  # noqa: ANN401
-    """Write a dataclass as JSON; errors as in ``write_atomically``."""
-    text = json.dumps(asdict(record), indent=2, default=str) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Write a dataclass as JSON.
+
+    Raises:
+        UserError: as in ``write_atomically``, or a file's name in it is not UTF-8, as JSON is.
+    """
+    text = json.dumps(asdict(record), indent=2, default=str, ensure_ascii=False) + "\n"
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        line = text[: error.start].rpartition("\n")[2] + text[error.start :].partition("\n")[0]
+        raise UserError(
+            f"{path}: cannot be written, as it would name {line.strip(' ,')!a}, which is not "
+            "UTF-8; rename it"
+        ) from None
+    write_atomically(path, lambda file: file.write(content))
 
 
 def read_json(path: Path, record: type[Record]) -> Record:

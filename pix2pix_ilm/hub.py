@@ -3,6 +3,8 @@
 Both hold what a checkpoint's folder holds, and a model card.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +43,6 @@ from pix2pix_ilm.files import (
     making_folder,
     read_bytes,
     temporary_folder,
-    write_atomically,
     write_json,
 )
 from pix2pix_ilm.model_card import (
@@ -177,8 +178,7 @@ def export_folder(
         if not weight.isfinite().all():
             raise UserError(f"{name}: has weights that float16 cannot hold; export it as float32")
     generator.load_state_dict(weights)  # what the picture shows is what is written
-    with TemporaryDirectory() as temporary:  # so that what fails leaves an earlier export whole
-        folder = Path(temporary)
+    with replacing_files(out) as folder:
         generator.write(folder, dtype)
         if discriminator:
             save_discriminator(folder, discriminator)
@@ -188,7 +188,6 @@ def export_folder(
             generator.record = without_paths(read_metrics(folder, generator.trained().step))
             write_json(folder / METRICS_FILE, generator.record)
         generator.generate_model_card().save(folder / CARD_FILE)
-        replace_files(out, folder)
 
 
 def without_paths(record: RecordedMetrics | None) -> RecordedMetrics | None:
@@ -210,26 +209,26 @@ def check_replaceable(folder: Path) -> None:
         raise UserError(f"{folder}: has other files than an earlier export; choose a new folder")
 
 
-def replace_files(out: Path, by: Path) -> None:
-    """Put an export into a folder, in place of an earlier one, once all of it is on the disk.
+@contextmanager
+def replacing_files(out: Path) -> Iterator[Path]:
+    """Give a folder to fill, whose files come into ``out`` when the block ends well.
 
-    Files that no export writes stay.
+    They replace those of an earlier export, which is whole until then. Files that no export writes
+    stay.
+
+    Raises:
+        UserError: a file cannot be written.
     """
     with making_folder(out), temporary_folder(out / CARD_FILE) as place:
         try:
-            for file in by.iterdir():
-                content = file.read_bytes()
-                write_atomically(
-                    Path(place, file.name), lambda to, content=content: to.write(content)
-                )
-        except UserError as error:
-            raise UserError(str(error).replace(place, str(out))) from None
-        written = {file.name for file in by.iterdir()}
-        try:
+            yield Path(place)
+            written = {file.name for file in Path(place).iterdir()}
             for name in written:
                 Path(place, name).replace(out / name)
             for name in {DISCRIMINATOR, METRICS_FILE, PICTURE} - written:
                 (out / name).unlink(missing_ok=True)
+        except UserError as error:
+            raise UserError(str(error).replace(place, str(out))) from None
         except OSError as error:
             raise UserError(f"{out}: cannot be written ({error.strerror})") from None
 

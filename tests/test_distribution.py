@@ -103,7 +103,7 @@ def test_the_wheel_has_what_is_not_python(wheel):
 def test_the_wheel_brings_the_command_and_the_license(wheel):
     (entry_points,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
     assert wheel.read(entry_points).decode().split() == [
-        "[console_scripts]", "pix2pix-ilm", "=", "pix2pix_ilm.cli:main",
+        "[console_scripts]", "pix2pix-ilm", "=", "pix2pix_ilm.__main__:run",
     ]  # fmt: skip
     assert any(name.endswith("/licenses/LICENSE") for name in wheel.namelist())
 

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from pix2pix_ilm.files import (
     is_folder,
     making_folder,
     read_bytes,
+    read_json,
     take_lock,
     write_atomically,
+    write_json,
 )
 
 
@@ -91,10 +94,50 @@ def test_other_exceptions_pass_and_leave_nothing_behind(tmp_path, error):
 
 def test_a_missing_folder_and_a_folder_in_the_way_are_reported(tmp_path):
     (tmp_path / "folder" / "inside").mkdir(parents=True)
-    for target in (tmp_path / "missing" / "file.bin", tmp_path / "folder"):
-        with pytest.raises(UserError, match=f"{target}: cannot be written"):
-            write_atomically(target, lambda file: file.write(b"new"))
+    for target, problem in (("missing/file.bin", "cannot be written"), ("folder", "is a folder")):
+        with pytest.raises(UserError, match=f"{tmp_path / target}: {problem}"):
+            write_atomically(tmp_path / target, lambda file: file.write(b"new"))
     assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: is a device or a pipe; expected a file to write"):
+        write_atomically(tmp_path / "pipe", lambda file: file.write(b"new"))
+    assert (tmp_path / "pipe").is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_link_stays_and_the_file_behind_it_is_written(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("folder/file")
+    write_atomically(tmp_path / "link", lambda file: file.write(b"new"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "file").read_bytes() == b"new"
+    assert names(tmp_path) == ["folder", "link"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something to write as JSON."""
+
+    name: str
+
+
+def test_names_of_every_script_are_read_as_they_were_written(tmp_path):
+    note = Note("straße \N{HOUSE BUILDING} 屋.png")
+    write_json(tmp_path / "note.json", note)
+    assert read_json(tmp_path / "note.json", Note) == note
+    assert note.name in (tmp_path / "note.json").read_text("utf-8")
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    with pytest.raises(UserError, match=r"written, as it would name '.*caf\\udce9") as said:
+        write_json(tmp_path / "note.json", Note(os.fsdecode(b"caf\xe9.png")))
+    assert str(said.value).isascii()
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("folder", [".", "/"])

@@ -18,7 +18,7 @@ from pix2pix_ilm.data.palette import FACADES_PALETTE
 from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.statistics import Interval
-from pix2pix_ilm.files import write_atomically, write_json
+from pix2pix_ilm.files import write_json
 from pix2pix_ilm.hub import export_folder
 from pix2pix_ilm.models.generator import GeneratorConfig
 
@@ -306,19 +306,23 @@ def test_a_full_disk_leaves_an_earlier_export_whole_and_nothing_new(
 ):
     export_folder(checkpoint, tmp_path / "shared")
     before = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
-    written = []
 
-    def full_after_two(path, write):
-        written.append(path)
-        if len(written) == 3:
-            raise UserError(f"{path}: cannot be written (No space left on device)")
-        write_atomically(path, write)
+    def full(folder, _):
+        raise UserError(f"{folder / 'weights'}: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("pix2pix_ilm.hub.write_atomically", full_after_two)
-    for folder in (tmp_path / "shared", tmp_path / "new"):
-        written.clear()
-        with pytest.raises(UserError, match=rf"^{folder}/[\w.]+: cannot be written \(No space"):
-            export_folder(checkpoint, folder, float16=True)
+    def full_for_pictures(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for target, failing, where in (
+        ("pix2pix_ilm.hub.save_discriminator", full, "/weights"),  # after the generator
+        ("PIL.Image.Image.save", full_for_pictures, ""),
+    ):
+        monkeypatch.setattr(target, failing)
+        for folder in (tmp_path / "shared", tmp_path / "new"):
+            expected = rf"^{folder}{where}: cannot be written \(No space"
+            with pytest.raises(UserError, match=expected):
+                export_folder(checkpoint, folder, float16=True)
+        monkeypatch.undo()
     assert {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()} == before
     assert not (tmp_path / "new").exists()
 

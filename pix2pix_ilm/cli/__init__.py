@@ -19,7 +19,8 @@ from pix2pix_ilm.cli import (
     train,
     translate,
 )
-from pix2pix_ilm.cli.process import leave_process_group, tune_process
+from pix2pix_ilm.cli.flags import flag_of
+from pix2pix_ilm.cli.process import ending_in_order, leave_process_group, tune_process
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.terminal import prepare_streams, say
 
@@ -58,7 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
     chosen, rest = parser.parse_known_args(given)
     tune_process()
     try:
-        COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
+        with ending_in_order():
+            COMMANDS[chosen.command](f"pix2pix-ilm {chosen.command}", rest)
         leave_process_group()
     except SettingError as error:
         say(f"error: {error.describe(flag_of(error.path))}")
@@ -68,8 +70,3 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(MISTAKE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-
-
-def flag_of(path: str) -> str:
-    """Return the flag of a setting: --norm-options.reduction for norm_options.reduction."""
-    return f"--{path.replace('_', '-')}"

@@ -78,7 +78,9 @@ def run(prog: str, arguments: list[str]) -> None:
         from pix2pix_ilm.data.check import check_folder
         from pix2pix_ilm.data.palette import find_palette
 
-        say(check_folder(options.path, find_palette(options.label_classes), options.direction))
+        palette = find_palette(options.label_classes)
+        found = check_folder(options.path, palette, options.direction)
+        make_console().print(found, soft_wrap=True)
     elif isinstance(options, Palette):
         from pix2pix_ilm.data.palette_proposal import propose_palette, to_json
 

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 from tyro.conf import Positional
 
+from pix2pix_ilm.cli.flags import refuse_idle
 from pix2pix_ilm.devices import Device, is_main_process
 from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.terminal import make_console, say
@@ -67,8 +68,7 @@ class Evaluate:
         for name in ("data", "split", "baselines", "dropout", "samples", "seed") if folders else ():
             if getattr(self, name) != getattr(Evaluate, name):
                 raise UserError(f"--{name}: is for checkpoints, not for images from a folder")
-        if self.samples > 1 and not self.dropout:
-            raise UserError("--samples: without --dropout all samples are the same; add --dropout")
+        refuse_idle(self, {"samples": "dropout", "seed": "dropout", "fid_weights": "fid"})
 
 
 def run(prog: str, arguments: list[str]) -> None:

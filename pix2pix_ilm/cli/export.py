@@ -7,6 +7,7 @@ import tyro
 from tyro.conf import Positional
 
 from pix2pix_ilm.cli.compatibility import name_export
+from pix2pix_ilm.cli.flags import refuse_idle
 from pix2pix_ilm.terminal import say
 
 
@@ -44,7 +45,10 @@ class Folder:
     data: str | None = None
     """Pairs to measure the model on, as of 'evaluate': its card then has the metrics."""
     split: str = "test"
-    """Split of the data."""
+    """With --data: split of it."""
+
+    def __post_init__(self) -> None:
+        refuse_idle(self, {"split": "data"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,12 @@
 """The process of a command: how its threads wait, what it warns of, how it parts from others."""
 
 import os
+import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 SPINS = "2000"  # as fast as GNU OpenMP's default where nothing else runs (docs/performance.md)
 
@@ -17,6 +21,26 @@ def tune_process() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the process as an exception does, so that temporary files go."""
+    previous = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            previous[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def end(number: int, _frame: FrameType | None) -> None:
+    """Exit as a shell reports the signal."""
+    sys.exit(128 + number)
 
 
 def leave_process_group() -> None:

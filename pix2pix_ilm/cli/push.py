@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tyro
 from tyro.conf import Positional
 
+from pix2pix_ilm.cli.flags import refuse_idle
 from pix2pix_ilm.terminal import say
 
 
@@ -23,7 +24,10 @@ class Push:
     data: str | None = None
     """Pairs to measure the model on, as of 'evaluate': its card then has the metrics."""
     split: str = "test"
-    """Split of the data."""
+    """With --data: split of it."""
+
+    def __post_init__(self) -> None:
+        refuse_idle(self, {"split": "data"})
 
 
 def run(prog: str, arguments: list[str]) -> None:

@@ -44,7 +44,7 @@ def run(prog: str, arguments: list[str]) -> None:
 
     file, others = take_config(rename_flags(arguments))
     if file is not None:
-        from pix2pix_ilm.training.run_folder import read_settings
+        from pix2pix_ilm.training.settings import read_settings
 
         config = tyro.cli(TrainConfig, prog=prog, args=others, default=read_settings(file))
     else:

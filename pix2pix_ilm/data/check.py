@@ -56,8 +56,12 @@ def check_folder(root: Path, palette: Palette | None = None, direction: Directio
         lines.append(f"{split}: {counts[split]} good pairs ({describe_pair(root, split, sizes)})")
         if bad:
             problems.append(list_problems(f"{split}: these images cannot be used", bad))
-    if lines and (others := left_out(root)):
-        lines.append(describe_left_out(others, root))
+    if lines:
+        try:
+            others = left_out(root)
+            lines += [describe_left_out(others, root)] if others else []
+        except UserError as error:
+            problems.append(str(error))
     if problems:
         raise UserError("\n".join([*lines, *dict.fromkeys(problems)]))
     facades = KNOWN["facades"]
@@ -107,6 +111,10 @@ def describe_training(root: Path, split: str, val_split: str, pairs: Sequence[Pa
 
 def inspect(pair: Pair, channels: tuple[Channels, Channels] = (3, 3)) -> tuple[int, int] | str:
     """Return width and height of the pair's images, or what is wrong with it."""
+    try:
+        pair.name.encode()
+    except UnicodeEncodeError:
+        return f"{pair.files[0]}: its name is not UTF-8, so no training can note it; rename it"
     try:
         height, width, _ = pair.read(channels)[0].shape
     except UserError as error:

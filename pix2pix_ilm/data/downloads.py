@@ -12,7 +12,8 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -22,8 +23,14 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pix2pix_ilm.data.cache import default_cache
-from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import make_folder, making_folder, read_bytes, write_atomically
+from pix2pix_ilm.errors import LockedError, UserError
+from pix2pix_ilm.files import (
+    make_folder,
+    making_folder,
+    read_bytes,
+    take_lock,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -86,7 +93,7 @@ def put_into(name: str, folder: Path, url: str, archive: Path | None) -> None:
     if folder.exists() and any(folder.iterdir()):
         verify(name, folder, folder)
         return
-    with making_folder(folder.parent):
+    with making_folder(folder.parent), alone_at(folder):
         if archive is not None:
             unpack(name, archive, folder)
             return
@@ -94,6 +101,21 @@ def put_into(name: str, folder: Path, url: str, archive: Path | None) -> None:
         fetch(name, url, fetched)
         unpack(name, fetched, folder)
         fetched.unlink()
+
+
+@contextmanager
+def alone_at(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process puts a data set into."""
+    file = folder.with_name(f".{folder.name}.lock")
+    try:
+        lock = take_lock(file)
+    except LockedError:
+        raise UserError(f"{folder}: another process puts a data set there; wait for it") from None
+    with lock:
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
 
 def fetch(name: str, url: str, target: Path) -> None:
@@ -139,6 +161,8 @@ def unpack(name: str, archive: Path, folder: Path) -> None:
             with open_archive(name, archive) as file, tarfile.open(fileobj=file) as tar:
                 tar.extractall(temporary, filter="data")  # refuses paths that lead outside
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk, not of the archive
             raise UserError(
                 f"{archive}: cannot be unpacked ({first_line(error)}); if the file is damaged, "
                 "delete it and try again"

@@ -43,10 +43,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         UserError: the folder is missing or cannot be listed.
     """
-    try:
-        return sorted(filter(is_image_file, list_folder(folder)), key=natural_key)
-    except OSError as error:  # a folder whose names can be read, but not what they stand for
-        raise UserError(f"{folder}: cannot be listed ({error.strerror})") from None
+    return sorted(filter(is_image_file, list_folder(folder)), key=natural_key)
 
 
 def is_image_file(path: Path) -> bool:
@@ -55,12 +52,15 @@ def is_image_file(path: Path) -> bool:
 
 
 def kind_of(path: Path) -> str:
-    """Return what lies there: "images", or why it is not read as one."""
+    """Return what lies there: "images", or why it is not read as one; UserError if unknown."""
     image = path.suffix.lower() in SUFFIXES
     if path.name.startswith("."):
         return "hidden files"
-    if image and path.is_file():
-        return "images"
+    try:
+        if image and path.is_file():
+            return "images"
+    except OSError as error:  # a folder whose names can be read, but not what they stand for
+        raise UserError(f"{path.parent}: cannot be listed ({error.strerror})") from None
     if is_folder(path):
         return "folders"
     if path.is_symlink() and not path.exists():

@@ -1,6 +1,7 @@
 """A palette for label maps that come without one, from the colors that are in them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,6 +45,11 @@ class Counts:
         return cls(numbers=numbers, counts=counts)
 
     @property
+    def total(self) -> int:
+        """Return how many values were counted."""
+        return int(self.counts.sum())
+
+    @property
     def colors(self) -> Int64[np.ndarray, "n 3"]:
         """Return the numbers as RGB colors."""
         return np.stack([self.numbers >> 16, self.numbers >> 8 & 255, self.numbers & 255], axis=1)
@@ -66,9 +72,9 @@ def propose_palette(
     """Return a palette for a folder's label maps, and the share of their pixels in each class.
 
     Label maps of at most 256 colors have those as classes. Where compression or smoothing made
-    more, classes and shares are those of flat regions, so that a class of thin lines alone is
-    missed. Both are ordered by their shares. Index maps have a class for every number up to the
-    largest, in the colors of Pascal VOC.
+    more, classes are those of flat regions, so that a class of thin lines alone is missed, and
+    pixels belong to the nearest. Both are ordered by their shares. Index maps have a class for
+    every number up to the largest, in the colors of Pascal VOC.
 
     Args:
         root: folder of pairs.
@@ -87,21 +93,28 @@ def propose_palette(
         raise UserError(f"{odd}: expected only index maps or only colored label maps, found both")
     every = Counts.sum([content.every for content in found])
     if kinds[0]:
-        shares = np.bincount(every.numbers, every.counts)
-        colors = [voc_color(index) for index in range(len(shares))]
+        colors = [voc_color(index) for index in range(every.numbers.max() + 1)]
+    elif len(every.numbers) <= MOST_CLASSES:
+        colors = list(map(as_color, every.colors))
     else:
-        small = len(every.numbers) <= MOST_CLASSES
-        flat = every if small else Counts.sum([content.flat for content in found])
-        colors, shares = (every.colors, every.counts) if small else find_peaks(flat)
-        order = np.argsort(-shares, kind="stable")
-        colors, shares = [as_color(colors[place]) for place in order], shares[order]
+        colors = find_peaks(Counts.sum([content.flat for content in found]))
     if not 2 <= len(colors) <= MOST_CLASSES:
         raise UserError(
             f"{root}: expected label maps of 2 to {MOST_CLASSES} classes, found "
             f"{len(colors) or 'colors as of photos'}; is --direction {direction} right?"
         )
+    if kinds[0]:
+        return named(colors), (np.bincount(every.numbers, every.counts) / every.total).tolist()
+    indices = named(colors).nearest(every.colors.astype(np.uint8))[..., 0]
+    shares = np.bincount(indices, every.counts, minlength=len(colors)) / every.total
+    order = np.argsort(-shares, kind="stable")
+    return named([colors[place] for place in order]), shares[order].tolist()
+
+
+def named(colors: Sequence[Color]) -> Palette:
+    """Return a palette whose classes have numbers for names."""
     classes = (LabelClass(name=f"class {i}", color=color) for i, color in enumerate(colors))
-    return Palette(classes=tuple(classes)), (shares / shares.sum()).tolist()
+    return Palette(classes=tuple(classes))
 
 
 def to_json(palette: Palette) -> str:
@@ -146,26 +159,22 @@ def is_flat(pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     return (highest - lowest).max(axis=2) <= FLAT
 
 
-def find_peaks(flat: Counts) -> tuple[Int64[np.ndarray, "k 3"], Int64[np.ndarray, " k"]]:
+def find_peaks(flat: Counts) -> list[Color]:
     """Return the most frequent color, the most frequent of those far from it, and so on.
 
-    Returns:
-        The colors, and how many pixels belong to each; none where they are spread as in photos.
+    There are none where colors are spread as in photos.
     """
     colors, left = flat.colors, flat.counts.copy()
-    peaks, shares, near = [], [], 0
+    peaks, near = [], 0
     while left.any():
         peak = colors[left.argmax()]
         distance = np.linalg.norm(colors - peak, axis=1)
         share = left[distance < RADIUS].sum()
-        if share >= LEAST_SHARE * flat.counts.sum():
-            peaks.append(peak)
-            shares.append(share)
+        if share >= LEAST_SHARE * flat.total:
+            peaks.append(as_color(peak))
             near += left[distance < NEAR].sum()
         left[distance < RADIUS] = 0
-    if near < LEAST_NEAR * flat.counts.sum():
-        peaks, shares = [], []
-    return np.array(peaks, np.int64).reshape(-1, 3), np.array(shares, np.int64)
+    return peaks if near >= LEAST_NEAR * flat.total else []
 
 
 def as_color(values: Int[np.ndarray, "3"]) -> Color:

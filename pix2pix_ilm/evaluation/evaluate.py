@@ -122,7 +122,7 @@ def evaluate_checkpoints(
         UserError: something is no checkpoint, checkpoints do not fit one another or their images
             are too small for a metric, or the data set or the split is missing.
     """
-    if len({resolve_checkpoint(one) for one in checkpoints}) < len(checkpoints):
+    if len({resolve_checkpoint(one).resolve() for one in checkpoints}) < len(checkpoints):
         raise UserError("evaluate: a checkpoint was given twice")
     configs = {checkpoint: read_model_config(checkpoint) for checkpoint in checkpoints}
     model_config = common_config(configs)
@@ -131,6 +131,8 @@ def evaluate_checkpoints(
     root = data_folder(data, size)
     _, split = fitted_and_evaluated(split)
     check_split(root, split)
+    if baselines_from:
+        find_pairs(root, baselines_from)  # rather than after all models
     titles = titles or distinct_titles(configs)
     results = []
     for one in checkpoints:

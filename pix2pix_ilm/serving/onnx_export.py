@@ -29,7 +29,7 @@ from pix2pix_ilm.data.images import as_array, encode_label_maps, to_model_range,
 from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.data.synthetic.dataset import draw_pair
 from pix2pix_ilm.errors import SettingError, UserError
-from pix2pix_ilm.files import make_folder, write_atomically
+from pix2pix_ilm.files import making_folder, write_atomically
 from pix2pix_ilm.inference import ExportedNetwork, infer
 from pix2pix_ilm.models.generator import UNetGenerator
 from pix2pix_ilm.serving.onnx_runtime import (
@@ -117,8 +117,8 @@ def export_onnx(
             f"{differences.random:.2g} (random label maps) and {differences.drawn:.2g} (drawn "
             f"ones); expected at most {tolerance}"
         )
-    make_folder(out.parent)
-    write_atomically(out, lambda file: file.write(content))
+    with making_folder(out.parent):
+        write_atomically(out, lambda file: file.write(content))
     return differences
 
 

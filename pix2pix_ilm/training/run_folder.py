@@ -12,11 +12,10 @@ tensorboard/          the losses and samples as curves and images
 .lock                 held by the process that trains; no more than a leftover without one
 """
 
-import json
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -41,7 +40,7 @@ from pix2pix_ilm.files import (
     TEMPORARY,
     is_folder,
     make_folder,
-    read_bytes,
+    making_folder,
     read_json,
     take_lock,
     write_atomically,
@@ -160,14 +159,27 @@ def create_folder(config: TrainConfig) -> tuple[Path, AbstractContextManager[obj
 
 @contextmanager
 def share_new_folder(config: TrainConfig, accelerator: Accelerator) -> Iterator[Path]:
-    """Give all processes a new run's folder, which the main one makes and holds the lock of."""
+    """Give all processes a new run's folder, which the main one makes and holds the lock of.
+
+    It goes again if nothing was written into it.
+    """
     with ExitStack() as held:
         folders = [config.checkpoints]
         if accelerator.is_main_process:
+            held.enter_context(making_folder(config.checkpoints))
             folders[0], lock = create_folder(config)
             held.enter_context(lock)
+            held.callback(remove_if_empty, folders[0])
         broadcast_object_list(folders)
         yield folders[0]
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing but a lock."""
+    with suppress(OSError):
+        if is_empty(folder):
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def lock_if_new(folder: Path) -> AbstractContextManager[object] | None:
@@ -205,26 +217,6 @@ def remove_leftovers(folder: Path) -> None:
 def current_versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in VERSIONED}
-
-
-def read_settings(path: Path) -> TrainConfig:
-    """Read the settings of a new run from a file.
-
-    Args:
-        path: a run's folder or ``run.json``, of which all but the name is taken; or JSON of some
-            settings, such as {"lr": 1e-4, "generator": {"norm": "in"}}.
-
-    Raises:
-        UserError: no such file, or settings that are none; names the file and the setting.
-    """
-    path = path / RUN if is_folder(path) else path
-    try:
-        content = json.loads(read_bytes(path))
-    except ValueError:
-        content = None  # which read_json refuses
-    if isinstance(content, dict) and "config" in content:
-        return replace(read_json(path, RunRecord).config, name=None)
-    return read_json(path, TrainConfig)
 
 
 def open_run(folder: Path) -> RunRecord:

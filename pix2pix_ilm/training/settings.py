@@ -1,13 +1,16 @@
-"""A training's settings as plain values by name, for those who read them elsewhere."""
+"""A training's settings: read from a file, and as plain values by name for those elsewhere."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pix2pix_ilm.checkpoints import ModelConfig
 from pix2pix_ilm.data.datasets import named_path
+from pix2pix_ilm.files import is_folder, read_bytes, read_json
 from pix2pix_ilm.training.config import TrainConfig
+from pix2pix_ilm.training.run_folder import RUN, RunRecord
 
 OTHERWISE_KNOWN = (
     "data", "direction", "generator", "image_size", "label_classes", "seed",
@@ -91,3 +94,23 @@ def name_in_run(checkpoint: Path) -> str:
     if checkpoint.parent.name == "epochs":
         return Path(*checkpoint.parts[-3:]).as_posix()
     return Path(*checkpoint.parts[-2 if checkpoint.name == "best" else -1 :]).as_posix()
+
+
+def read_settings(path: Path) -> TrainConfig:
+    """Read the settings of a new run from a file.
+
+    Args:
+        path: a run's folder or ``run.json``, of which all but the name is taken; or JSON of some
+            settings, such as {"lr": 1e-4, "generator": {"norm": "in"}}.
+
+    Raises:
+        UserError: no such file, or settings that are none; names the file and the setting.
+    """
+    path = path / RUN if is_folder(path) else path
+    try:
+        content = json.loads(read_bytes(path))
+    except ValueError:
+        content = None  # which read_json refuses
+    if isinstance(content, dict) and "config" in content:
+        return replace(read_json(path, RunRecord).config, name=None)
+    return read_json(path, TrainConfig)

@@ -7,7 +7,7 @@ from PIL import Image
 def test_data_synthesize_and_check(run, tmp_path, capsys):
     assert run("data", "synthesize", "--out", tmp_path / "new", "--count", 4, "--size", 32) == 0
     assert run("data", "check", tmp_path / "new") == 0
-    assert "train: 2 good pairs (side by side in train, halves of 32x32)" in capsys.readouterr().err
+    assert "train: 2 good pairs (side by side in train, halves of 32x32)" in capsys.readouterr().out
 
 
 def test_data_download_from_an_archive_that_is_none(run, tmp_path, capsys):

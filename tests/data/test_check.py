@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -126,15 +127,34 @@ def test_the_real_data_set_is_recognized(root, monkeypatch):
     assert "its direction is BtoA" in last
 
 
-def test_stray_files_and_odd_names_do_not_disturb(root):
+def test_stray_files_do_not_disturb(root):
     (root / "folder.jpg").mkdir()
     (root / "gone.jpg").symlink_to("nowhere")
     (root / "Thumbs.db").touch()
+    assert check_folder(root).startswith("train: 3 good pairs")
+
+
+def test_names_that_no_training_can_note_are_named(root):
     try:
         Image.new("RGB", (4, 2)).save(os.fsdecode(os.fsencode(root) + b"/train/caf\xe9.jpg"))
     except OSError:
         pytest.skip("this file system accepts UTF-8 names only")
-    assert check_folder(root).startswith("train: 4 good pairs")
+    said = error_of(root).encode("ascii", "backslashreplace").decode()
+    assert "train: 3 good pairs" in said
+    assert r"train/caf\udce9.jpg: its name is not UTF-8, so no training can note it" in said
+
+
+def test_a_split_that_can_be_listed_and_not_entered_is_a_problem_among_others(root, monkeypatch):
+    whole, is_file = check_folder(root).splitlines(), Path.is_file
+
+    def refuse(path):
+        if path.parent == root / "train":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    said = error_of(root).splitlines()
+    assert said == [*whole[1:], f"{root}/train: cannot be listed (Permission denied)"]
 
 
 def test_single_photos_show_themselves_by_their_halves(tmp_path, noise, save):

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import os
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pix2pix_ilm.data import downloads
-from pix2pix_ilm.data.downloads import KNOWN, download, fetch, manifest
+from pix2pix_ilm.data.downloads import KNOWN, alone_at, download, fetch, manifest
 from pix2pix_ilm.errors import UserError
 
 EMPTY_SUM = hashlib.sha256().hexdigest()
@@ -237,6 +238,33 @@ def test_an_intact_copy_is_left_as_it_is(tmp_path, server, images):
     download("facades", tmp_path / "facades", server.url)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
     assert len(server.ranges) == 1
+
+
+def test_a_second_download_into_the_same_folder_waits_for_nobody_and_breaks_nothing(
+    tmp_path, server, images
+):
+    server.contents = pack(images)
+    with alone_at(tmp_path / "facades"):
+        said = error_of(download, "facades", tmp_path / "facades", server.url)
+        assert said == (f"{tmp_path}/facades: another process puts a data set there; wait for it")
+        assert not server.ranges
+    download("facades", tmp_path / "facades", server.url)
+    assert [path.name for path in tmp_path.iterdir()] == ["facades"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_while_unpacking_is_not_the_archives_fault(
+    tmp_path, images, monkeypatch, number
+):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    (tmp_path / "f.tar.gz").write_bytes(pack(images))
+    monkeypatch.setattr(tarfile.TarFile, "extractall", fail)
+    said = error_of(download, "facades", tmp_path / "new" / "f", archive=tmp_path / "f.tar.gz")
+    assert said.startswith(f"{tmp_path}/new/f: cannot be written ")
+    assert os.strerror(number) in said
+    assert [path.name for path in tmp_path.iterdir()] == ["f.tar.gz"]
 
 
 def test_another_folder_in_the_way_is_left_as_it_is(tmp_path, server, images):

@@ -34,11 +34,15 @@ def test_compressed_and_smoothed_label_maps_have_the_colors_of_their_regions(tmp
         label_map = Image.fromarray(FACADES_PALETTE.paint(blocks.repeat(16, 0).repeat(16, 1)))
         label_maps.append(np.asarray(label_map.filter(ImageFilter.GaussianBlur(1))))
     root = pairs_of(tmp_path, save, label_maps, format="JPEG", quality=90, subsampling=0)
-    palette, _ = propose_palette(root, direction="AtoB")
+    palette, shares = propose_palette(root, direction="AtoB")
     found = np.array([one.color for one in palette.classes])
     distance = np.linalg.norm(found[:, None] - np.array(list(FACADES_COLORS.values())), axis=2)
     assert (distance.min(axis=1) < 6).all()  # nothing is invented
     assert (distance.min(axis=0) < 6).all()  # and nothing is missed
+    read = [np.asarray(Image.open(path)) for path in sorted((root / "A").glob("*/*.jpg"))]
+    nearest = palette.nearest(np.stack(read))
+    assert shares == pytest.approx([(nearest == i).mean() for i in range(len(palette))], abs=1e-4)
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_side_by_side_pairs_are_read_on_their_side(tmp_path):

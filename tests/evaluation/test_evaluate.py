@@ -169,6 +169,23 @@ def test_what_is_no_checkpoint_is_named(drawn_pairs):
         evaluate_checkpoints([drawn_pairs], str(drawn_pairs), "val", QUICK)
 
 
+def test_a_checkpoint_is_recognized_under_another_spelling(make_checkpoint, drawn_pairs, tmp_path):
+    checkpoint = make_checkpoint()
+    (tmp_path / "link").symlink_to(checkpoint)
+    with pytest.raises(UserError, match="a checkpoint was given twice"):
+        evaluate_checkpoints([checkpoint, tmp_path / "link"], str(drawn_pairs), "val", QUICK)
+
+
+def test_what_baselines_are_fitted_on_is_looked_for_before_models_are_scored(
+    make_checkpoint, drawn_pairs, monkeypatch
+):
+    monkeypatch.setattr(Scorer, "checkpoint", pytest.fail)
+    with pytest.raises(UserError, match="no split 'nowhere'"):
+        evaluate_checkpoints(
+            [make_checkpoint()], str(drawn_pairs), "val", QUICK, baselines_from="nowhere"
+        )
+
+
 def test_folders_have_no_label_maps(drawn_pairs):
     folder = drawn_pairs / "val"
     evaluation = evaluate_folders(folder, folder, QUICK)

@@ -118,6 +118,17 @@ def test_a_model_that_differs_is_not_written(make_checkpoint, tmp_path, monkeypa
     assert sorted(tmp_path.iterdir()) == sorted([checkpoint, path])
 
 
+def test_folders_made_for_what_cannot_be_written_go_again(make_checkpoint, tmp_path, monkeypatch):
+    def full(path, _):
+        raise UserError(f"{path}: cannot be written (No space left on device)")
+
+    checkpoint = make_checkpoint(norm="none")
+    monkeypatch.setattr("pix2pix_ilm.serving.onnx_export.write_atomically", full)
+    with pytest.raises(UserError, match=r"b/model\.onnx: cannot be written"):
+        export_onnx(checkpoint, tmp_path / "a" / "b" / "model.onnx")
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
 def test_the_largest_difference_of_all_sizes_counts(make_checkpoint):
     generator, _ = load_generator(make_checkpoint())
 

@@ -19,6 +19,7 @@ from pix2pix_ilm.training.settings import (
     describe_generator,
     recipe,
 )
+from pix2pix_ilm.training.setup import make_accelerator
 from pix2pix_ilm.training.step import Networks, train_step
 
 CONFIG = TrainConfig(
@@ -345,6 +346,24 @@ def test_a_start_that_was_cut_short_is_as_good_as_none_unless_it_is_going_on(tmp
             run_folder.create_folder(named)  # a study's process passes by
     with pytest.raises(UserError, match="is there already"):
         run_folder.create_folder(named)
+
+
+def test_a_start_that_wrote_nothing_leaves_no_folder(tmp_path):
+    config = replace(CONFIG, checkpoints=tmp_path / "new", name="mine")
+    accelerator = make_accelerator(config)
+
+    def start(*files: str) -> None:
+        with run_folder.share_new_folder(config, accelerator) as folder:
+            for name in files:
+                (folder / name).touch()
+            raise UserError("no room")
+
+    with pytest.raises(UserError, match="no room"):
+        start()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="no room"):
+        start(run_folder.RUN)
+    assert (tmp_path / "new" / "mine" / run_folder.RUN).exists()
 
 
 def test_an_unnamed_run_passes_by_one_that_is_just_starting(tmp_path):
