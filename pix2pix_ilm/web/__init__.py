@@ -1,6 +1,7 @@
 """The web page. Gradio is imported here, as it reads settings of the process when it is."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,5 +20,7 @@ def environment(name: str, value: str) -> Iterator[None]:
 
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))
+"""Events until Gradio tabulates the last 10,000 again, for a page that is closed here."""
 with environment("no_proxy", "*"):  # it prepares a client that may not know a proxy's kind
     import gradio  # noqa: F401

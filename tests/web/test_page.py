@@ -19,11 +19,7 @@ from pix2pix_ilm.web.model_store import ModelStore
 from pix2pix_ilm.web.painter import draw_facade
 from pix2pix_ilm.web.uploads import resize
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 SIZE = 64  # of the models' training images
 FACADE = draw_facade(FIRST_FACADE)
 NOTE_PHOTOS = """photo => {

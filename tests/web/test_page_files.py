@@ -18,11 +18,7 @@ from pix2pix_ilm.data.palette import FACADES_COLORS, FACADES_PALETTE
 from pix2pix_ilm.web.painter import CANVAS_SIZE, draw_facade
 from pix2pix_ilm.web.uploads import clean_edges, resize, snap_to_palette
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 LABEL_MAP = resize(draw_facade(1), 80, 60)
 TRANSFER = """([content, name, type]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));

@@ -9,11 +9,7 @@ from web.painting import with_rectangle
 from pix2pix_ilm.web.layout import FIRST_FACADE
 from pix2pix_ilm.web.painter import draw_facade
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 SIZE = 64  # of the models' training images
 FACADE = draw_facade(FIRST_FACADE)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}

@@ -17,11 +17,7 @@ from pix2pix_ilm.evaluation.statistics import Interval, summarize
 from pix2pix_ilm.files import write_json
 from pix2pix_ilm.web.painter import draw_facade
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 MARKUP = "<img src=x onerror=window.hit=1>"
 NAMES = (MARKUP, "${window.hit=1}{{window.hit=1}}", "[a](javascript:window.hit=1)<b>`'\"&lt;")
 BROKEN = f"broken {MARKUP}"

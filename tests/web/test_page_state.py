@@ -17,11 +17,7 @@ from pix2pix_ilm.web.painter import EXAMPLES, decode_drawing, draw_facade
 from pix2pix_ilm.web.service import TranslationService
 from pix2pix_ilm.web.uploads import resize
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 TAG = "478obk"  # of CMP's colors, in links
 SIZE = 64  # of the models' training images
 FACADE = draw_facade(FIRST_FACADE)

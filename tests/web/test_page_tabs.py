@@ -11,11 +11,7 @@ from web.visitor import Visitor, wait_until
 from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
 from pix2pix_ilm.web.service import TranslationService
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

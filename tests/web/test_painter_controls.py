@@ -8,11 +8,7 @@ from web.visitor import wait_until
 
 from pix2pix_ilm.web.painter import painter_props
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 
 
 ENTRIES = painter_props()["classes"]

@@ -15,11 +15,7 @@ from web.painting import (
     with_rectangle,
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    # gradio sets an option of pandas that is on its way out
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 FAIL_TO_DECODE = """() => new Promise((resolve) => {
     const picture = new Image();
     picture.onerror = resolve;

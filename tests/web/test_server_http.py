@@ -28,8 +28,7 @@ from pix2pix_ilm.web.painter import draw_facade
 from pix2pix_ilm.web.server import FILE_LIFETIME, MAX_QUEUE, delete_older
 
 pytestmark = pytest.mark.filterwarnings(
-    # gradio sets an option of pandas that is on its way out, and leaves sockets to the collector
-    "ignore::pandas.errors.Pandas4Warning",
+    # gradio leaves sockets to the collector
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )

@@ -29,10 +29,7 @@ from pix2pix_ilm.web.painter import EXAMPLES, draw_facade
 from pix2pix_ilm.web.static_page import export_page, write_offline
 from pix2pix_ilm.web.uploads import decode, limit_size, resize
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning"),
-]
+pytestmark = pytest.mark.browser
 OTHER = Palette(
     classes=(
         LabelClass(name="sea", color=(0, 200, 90)),
