@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import torch
 from safetensors import SafetensorError
@@ -75,7 +75,7 @@ class ModelConfig:
     @property
     def data_name(self) -> str:
         """Return the name of its data, without where they lie on somebody's disk."""
-        return Path(self.data).name or self.data
+        return PureWindowsPath(self.data).name or self.data  # it knows either kind of slash
 
     @property
     def reads_facades(self) -> bool:

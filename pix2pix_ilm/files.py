@@ -139,14 +139,11 @@ def describe_first(error: "ValidationError") -> str:
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, sync it, and rename it into place.
 
-    A link stays, and the file that it names is written.
-
     Raises:
         UserError: the file cannot be written, e.g. because the disk is full, or is a folder, a
             device or a pipe; what was there under this name before is left as it was.
     """
     refuse_special(path)
-    path = path.resolve() if path.is_symlink() else path
     # a name of its own, short enough wherever the final one fits
     temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
     try:

@@ -3,6 +3,7 @@
 Both hold what a checkpoint's folder holds, and a model card.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -122,9 +123,10 @@ class PretrainedGenerator(UNetGenerator, PyTorchModelHubMixin):
 
     def set_noise(self, noise: float) -> None:
         """Change the strength of the random pattern; metrics of the photos before are dropped."""
-        if noise != self.config.noise:
-            self.record = None
+        before = self.config.noise
         super().set_noise(noise)
+        if noise != before:
+            self.record = None
 
     def trained(self) -> ModelConfig:
         """Return what is told of the generator, as it is now; ValueError for fresh weights."""
@@ -224,13 +226,16 @@ def replacing_files(out: Path) -> Iterator[Path]:
             yield Path(place)
             written = {file.name for file in Path(place).iterdir()}
             for name in written:
+                with Path(place, name).open("rb") as file:
+                    os.fsync(file.fileno())
+            for name in written:
                 Path(place, name).replace(out / name)
             for name in {DISCRIMINATOR, METRICS_FILE, PICTURE} - written:
                 (out / name).unlink(missing_ok=True)
         except UserError as error:
             raise UserError(str(error).replace(place, str(out))) from None
         except OSError as error:
-            raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+            raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
 
 
 def push(

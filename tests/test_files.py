@@ -109,13 +109,15 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
     assert names(tmp_path) == ["pipe"]
 
 
-def test_a_link_stays_and_the_file_behind_it_is_written(tmp_path):
+@pytest.mark.parametrize("target", ["folder/file", "nowhere", "link"])
+def test_a_link_is_replaced_and_what_it_names_stays(tmp_path, target):
+    """It may be shared, as the files of a cache are."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_bytes(b"old")
-    (tmp_path / "link").symlink_to("folder/file")
+    (tmp_path / "link").symlink_to(target)
     write_atomically(tmp_path / "link", lambda file: file.write(b"new"))
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "folder" / "file").read_bytes() == b"new"
+    assert (tmp_path / "link").read_bytes() == b"new"
+    assert (tmp_path / "folder" / "file").read_bytes() == b"old"
     assert names(tmp_path) == ["folder", "link"]
 
 

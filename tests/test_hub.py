@@ -15,7 +15,7 @@ from pix2pix_ilm.checkpoints import (
 )
 from pix2pix_ilm.data.images import read_image
 from pix2pix_ilm.data.palette import FACADES_PALETTE
-from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.errors import SettingError, UserError
 from pix2pix_ilm.evaluation.record import METRICS_FILE, RecordedMetrics, read_metrics
 from pix2pix_ilm.evaluation.statistics import Interval
 from pix2pix_ilm.files import write_json
@@ -72,12 +72,21 @@ def test_what_is_saved_is_the_generator_as_it_is_now(make_checkpoint, tmp_path):
         assert torch.equal(saved(label_map), generator(label_map))
 
 
+def test_a_noise_that_is_refused_changes_nothing(checkpoint):
+    generator = PretrainedGenerator.from_pretrained(checkpoint)
+    with pytest.raises(SettingError, match="noise: expected none"):
+        generator.set_noise(0.1)
+    assert generator.record == RECORD
+
+
 def test_what_is_saved_does_not_tell_where_the_data_lay(make_checkpoint, tmp_path):
-    folder = make_checkpoint(data="/home/alice/pairs", image_size=32)
-    PretrainedGenerator.from_pretrained(folder).save_pretrained(tmp_path / "saved")
-    for path in (tmp_path / "saved").iterdir():
-        assert b"alice" not in path.read_bytes(), path.name
-    assert load_generator(tmp_path / "saved")[1].data == "pairs"
+    for number, data in enumerate(("/home/alice/pairs", r"C:\Users\alice\pairs")):
+        folder = make_checkpoint(f"{number}", data=data, image_size=32)
+        saved = tmp_path / f"saved{number}"
+        PretrainedGenerator.from_pretrained(folder).save_pretrained(saved)
+        for path in saved.iterdir():
+            assert b"alice" not in path.read_bytes(), path.name
+        assert load_generator(saved)[1].data == "pairs"
 
 
 def test_the_card_carries_metrics_citations_and_a_drawn_picture(checkpoint, tmp_path):

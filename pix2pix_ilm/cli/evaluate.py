@@ -51,7 +51,7 @@ class Evaluate:
     batch_size: int = 8
     """Images at once."""
     seed: int = 0
-    """Seed of the dropout masks."""
+    """With --dropout: seed of its masks."""
 
     def __post_init__(self) -> None:
         folders = (self.outputs is not None) + (self.targets is not None)

@@ -1,8 +1,9 @@
-"""The process of a command: how its threads wait, what it warns of, how it parts from others."""
+"""The process of a command: how its threads wait, what it warns of, how it ends."""
 
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ def tune_process() -> None:
 def ending_in_order() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the process as an exception does, so that temporary files go."""
     previous = {}
-    for name in ("SIGTERM", "SIGHUP"):
+    main = threading.current_thread() is threading.main_thread()  # which alone gets signals
+    for name in ("SIGTERM", "SIGHUP") if main else ():
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             previous[number] = signal.signal(number, end)

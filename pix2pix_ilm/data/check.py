@@ -112,9 +112,9 @@ def describe_training(root: Path, split: str, val_split: str, pairs: Sequence[Pa
 def inspect(pair: Pair, channels: tuple[Channels, Channels] = (3, 3)) -> tuple[int, int] | str:
     """Return width and height of the pair's images, or what is wrong with it."""
     try:
-        pair.name.encode()
+        str(pair.files[0]).encode()
     except UnicodeEncodeError:
-        return f"{pair.files[0]}: its name is not UTF-8, so no training can note it; rename it"
+        return f"{pair.files[0]}: its path is not UTF-8, so no training can note it; rename it"
     try:
         height, width, _ = pair.read(channels)[0].shape
     except UserError as error:

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -90,10 +90,10 @@ def download(name: str, folder: Path, url: str = URL, archive: Path | None = Non
 
 def put_into(name: str, folder: Path, url: str, archive: Path | None) -> None:
     """Download, verify and unpack; errors of the disk as they come."""
-    if folder.exists() and any(folder.iterdir()):
-        verify(name, folder, folder)
-        return
     with making_folder(folder.parent), alone_at(folder):
+        if folder.exists() and any(folder.iterdir()):
+            verify(name, folder, folder)
+            return
         if archive is not None:
             unpack(name, archive, folder)
             return
@@ -115,7 +115,8 @@ def alone_at(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps files that are open
+                file.unlink(missing_ok=True)
 
 
 def fetch(name: str, url: str, target: Path) -> None:

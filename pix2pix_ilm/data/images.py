@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pix2pix_ilm.data.palette import Palette
 from pix2pix_ilm.errors import UserError
-from pix2pix_ilm.files import is_folder, list_folder, write_atomically
+from pix2pix_ilm.files import list_folder, write_atomically
 
 WHITE = (255, 255, 255)
 BICUBIC, NEAREST = Image.Resampling.BICUBIC, Image.Resampling.NEAREST
@@ -59,12 +59,12 @@ def kind_of(path: Path) -> str:
     try:
         if image and path.is_file():
             return "images"
+        if path.is_dir():
+            return "folders"
+        if path.is_symlink() and not path.exists():
+            return "dangling links"
     except OSError as error:  # a folder whose names can be read, but not what they stand for
         raise UserError(f"{path.parent}: cannot be listed ({error.strerror})") from None
-    if is_folder(path):
-        return "folders"
-    if path.is_symlink() and not path.exists():
-        return "dangling links"
     return "special files" if image else "other suffixes"
 
 

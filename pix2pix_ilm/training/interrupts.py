@@ -41,7 +41,7 @@ def catch_signals() -> Iterator[list[int]]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         heard.append(number)
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[number] if number == signal.SIGINT else signal.SIG_DFL)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP

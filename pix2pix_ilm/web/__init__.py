@@ -20,7 +20,7 @@ def environment(name: str, value: str) -> Iterator[None]:
 
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# events until the last 10,000 are tabulated again, for a page that is closed here
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))
-"""Events until Gradio tabulates the last 10,000 again, for a page that is closed here."""
 with environment("no_proxy", "*"):  # it prepares a client that may not know a proxy's kind
     import gradio  # noqa: F401

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -60,6 +61,15 @@ def test_a_signal_to_end_leaves_no_temporary_files(number, tmp_path):
     assert stop.value.code == 128 + number
     assert not list(tmp_path.iterdir())
     assert signal.getsignal(number) is before
+
+
+def test_a_command_can_run_in_a_thread():
+    def run() -> str:
+        with ending_in_order():
+            return "done"
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(run).result() == "done"
 
 
 def test_ctrl_c_while_the_program_is_loaded_ends_it_in_silence(tmp_path):

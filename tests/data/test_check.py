@@ -1,6 +1,5 @@
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -141,18 +140,23 @@ def test_names_that_no_training_can_note_are_named(root):
         pytest.skip("this file system accepts UTF-8 names only")
     said = error_of(root).encode("ascii", "backslashreplace").decode()
     assert "train: 3 good pairs" in said
-    assert r"train/caf\udce9.jpg: its name is not UTF-8, so no training can note it" in said
+    assert r"train/caf\udce9.jpg: its path is not UTF-8, so no training can note it" in said
 
 
 def test_a_split_that_can_be_listed_and_not_entered_is_a_problem_among_others(root, monkeypatch):
-    whole, is_file = check_folder(root).splitlines(), Path.is_file
+    whole, lstat, stat = check_folder(root).splitlines(), os.lstat, os.stat
+    (root / "train" / "notes.txt").touch()
 
-    def refuse(path):
-        if path.parent == root / "train":
-            raise PermissionError(13, "Permission denied", str(path))
-        return is_file(path)
+    def refusing(look):
+        def look_at(path, *arguments, **options):
+            if str(path).startswith(f"{root}/train/"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return look(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "is_file", refuse)
+        return look_at
+
+    monkeypatch.setattr(os, "stat", refusing(stat))
+    monkeypatch.setattr(os, "lstat", refusing(lstat))
     said = error_of(root).splitlines()
     assert said == [*whole[1:], f"{root}/train: cannot be listed (Permission denied)"]
 

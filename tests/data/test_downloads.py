@@ -19,6 +19,7 @@ from PIL import Image
 from pix2pix_ilm.data import downloads
 from pix2pix_ilm.data.downloads import KNOWN, alone_at, download, fetch, manifest
 from pix2pix_ilm.errors import UserError
+from pix2pix_ilm.files import take_lock
 
 EMPTY_SUM = hashlib.sha256().hexdigest()
 
@@ -249,6 +250,22 @@ def test_a_second_download_into_the_same_folder_waits_for_nobody_and_breaks_noth
         assert said == (f"{tmp_path}/facades: another process puts a data set there; wait for it")
         assert not server.ranges
     download("facades", tmp_path / "facades", server.url)
+    assert [path.name for path in tmp_path.iterdir()] == ["facades"]
+
+
+def test_what_another_process_put_there_meanwhile_is_taken(tmp_path, server, images):
+    server.contents = pack(images)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def wait_for_another(file):
+            patch.undo()
+            download("facades", tmp_path / "facades", server.url)
+            server.ranges.clear()
+            return take_lock(file)
+
+        patch.setattr(downloads, "take_lock", wait_for_another)
+        download("facades", tmp_path / "facades", server.url)
+    assert not server.ranges
     assert [path.name for path in tmp_path.iterdir()] == ["facades"]
 
 
