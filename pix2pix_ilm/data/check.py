@@ -113,10 +113,9 @@ def inspect(pair: Pair, channels: tuple[Channels, Channels] = (3, 3)) -> tuple[i
     """Return width and height of the pair's images, or what is wrong with it."""
     try:
         str(pair.files[0]).encode()
+        height, width, _ = pair.read(channels)[0].shape
     except UnicodeEncodeError:
         return f"{pair.files[0]}: its path is not UTF-8, so no training can note it; rename it"
-    try:
-        height, width, _ = pair.read(channels)[0].shape
     except UserError as error:
         return str(error)
     return width, height

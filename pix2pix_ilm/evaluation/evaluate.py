@@ -11,12 +11,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from pix2pix_ilm.checkpoints import (
-    ModelConfig,
-    read_model_config,
-    read_saved,
-    resolve_checkpoint,
-)
+from pix2pix_ilm.checkpoints import ModelConfig, read_model_config, read_saved, resolve_checkpoint
 from pix2pix_ilm.data.cache import PairedImages, load_pairs
 from pix2pix_ilm.data.datasets import data_folder
 from pix2pix_ilm.data.pairs import find_pairs, pairs_in

@@ -17,7 +17,7 @@ from pix2pix_ilm.evaluation import plots
 from pix2pix_ilm.evaluation.evaluate import Evaluation
 from pix2pix_ilm.evaluation.gallery import gallery
 from pix2pix_ilm.evaluation.scores import Scores
-from pix2pix_ilm.evaluation.statistics import CONFIDENCE, PAPER, RESAMPLES
+from pix2pix_ilm.evaluation.statistics import CONFIDENCE, RESAMPLES
 from pix2pix_ilm.evaluation.table_formats import (
     escape_markdown,
     to_csv,
@@ -26,6 +26,7 @@ from pix2pix_ilm.evaluation.table_formats import (
     to_terminal,
 )
 from pix2pix_ilm.evaluation.tables import (
+    PAPER,
     Table,
     differences_table,
     format_interval,

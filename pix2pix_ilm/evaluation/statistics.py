@@ -18,12 +18,6 @@ from pix2pix_ilm.evaluation.scores import Scores
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 SEED = 0
-PAPER = {
-    "IN / IN": {"rmse_rgb": 108.17, "lpips": 0.441, "ssim_paper": 0.372},
-    "ILM+IN / IN": {"rmse_rgb": 105.82, "lpips": 0.435, "ssim_paper": 0.390},
-    "ILM+IN / ILM+IN": {"rmse_rgb": 105.46, "lpips": 0.428, "ssim_paper": 0.372},
-}
-"""Table 6 of the ILM Norm paper, under the conventions that it most likely used."""
 
 
 @dataclass(frozen=True)

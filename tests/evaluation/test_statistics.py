@@ -13,7 +13,6 @@ from pix2pix_ilm.errors import UserError
 from pix2pix_ilm.evaluation import statistics
 from pix2pix_ilm.evaluation.scores import Scores
 from pix2pix_ilm.evaluation.statistics import (
-    PAPER,
     Comparison,
     Difference,
     Interval,
@@ -24,6 +23,7 @@ from pix2pix_ilm.evaluation.statistics import (
     student_interval,
     summarize,
 )
+from pix2pix_ilm.evaluation.tables import PAPER
 
 
 def test_interval_surrounds_the_mean_and_is_reproducible():
